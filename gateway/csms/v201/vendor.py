@@ -1,0 +1,45 @@
+"""DataTransfer, both ways (# P01, P02): here `data` is any JSON, the core knows text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gateway.csms.dialect import Block, Call, Hearing, Payload, Telling, shortened
+from gateway.station.reports import Answer, VendorAnswer, VendorMessage
+from gateway.station.requests import VendorMessageReceived, VendorReply
+
+
+def _calls(report: VendorMessage) -> list[Call]:
+    payload: Payload = {"vendorId": shortened(report.vendor_id, 255)}
+    if report.message_id is not None:
+        payload["messageId"] = shortened(report.message_id, 50)
+    if report.data is not None:
+        payload["data"] = report.data
+    return [Call("DataTransfer", payload)]
+
+
+def _answer(_report: VendorMessage, _step: int, payload: Payload) -> Answer:
+    return VendorAnswer(payload["status"], _text(payload.get("data")))
+
+
+def _received(payload: Payload) -> VendorMessageReceived:
+    return VendorMessageReceived(payload["vendorId"], payload.get("messageId"), _text(payload.get("data")))
+
+
+def _result(_request: Payload, reply: VendorReply) -> Payload:
+    result: Payload = {"status": reply.status}
+    if reply.data is not None:
+        result["data"] = reply.data
+    return result
+
+
+def _text(data: Any) -> str | None:
+    """Text as it is, anything else as JSON."""
+    return data if data is None or isinstance(data, str) else msgspec.json.encode(data).decode()
+
+
+BLOCK = Block(
+    tells={VendorMessage: Telling(_calls, _answer)}, hears={"DataTransfer": Hearing(_received, _result)}
+)

@@ -1,0 +1,7 @@
+"""Every knob of the gateway, each with title, unit, default and why; an operator's mistakes are answered in sentences."""
+
+from gateway.settings.problems import Problem, SettingsError
+from gateway.settings.render import effective
+from gateway.settings.root import Settings, load
+
+__all__ = ["Problem", "Settings", "SettingsError", "effective", "load"]

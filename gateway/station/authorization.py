@@ -1,0 +1,510 @@
+"""Who may charge: tokens, the cache, the offline rules; a card acts once, and never late."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.station import availability, gestures
+from gateway.station.effects import Ask, Command, Notify
+from gateway.station.model import AuthorizationStatus, IdToken, StopReason, TokenInfo, TriggerReason
+from gateway.station.records import CacheRecord
+from gateway.station.reports import Authorization, AuthorizationAnswer, Failed
+from gateway.station.state import Grant, Question
+
+if TYPE_CHECKING:
+    from gateway.station.events import TokenPresented
+    from gateway.station.reports import Answer
+    from gateway.station.state import Evse, StationState
+    from gateway.station.turn import Turn
+
+CACHE_ENTRIES = 500
+"""More are not kept; refused ones go first, then the least recently used (# C10.FR.07)."""
+
+_WITHOUT_CSMS = frozenset({"Central", "NoAuthorization"})
+"""Token types that need no Authorize (# C02, C03, C05)."""
+
+# ------------------------------------------------------------------ verdicts
+
+
+def verdict(state: StationState, token: IdToken, *, remote: bool = False) -> TokenInfo | None:
+    """What the station may decide by itself about a token; None: ask the CSMS, or refuse when offline.
+
+    # 1.6 §3.5, C10, C12, C13, C15.
+    """
+    variables = state.variables
+    if token.type in _WITHOUT_CSMS or not variables.authorization_enabled:
+        return TokenInfo(AuthorizationStatus.ACCEPTED)
+    if remote and not variables.authorize_remote_start:
+        return TokenInfo(AuthorizationStatus.ACCEPTED)
+    known = cached(state, token)
+    if variables.remote_authorization_disabled:
+        return known or TokenInfo(AuthorizationStatus.UNKNOWN)
+    if state.online:
+        if known is None or not variables.local_pre_authorize:
+            return None
+        if known.status is AuthorizationStatus.ACCEPTED or variables.cache_post_authorize_disabled:
+            return known
+        return None  # C10.FR.03: not accepted in the cache, but the CSMS may know better
+    if known is not None:
+        if known.status is not AuthorizationStatus.ACCEPTED:
+            return known  # C13.FR.03, C15.FR.03: listed as refused stays refused
+        return known if variables.local_authorize_offline else TokenInfo(AuthorizationStatus.UNKNOWN)
+    if variables.offline_tx_for_unknown_id:
+        return TokenInfo(AuthorizationStatus.ACCEPTED)
+    return TokenInfo(AuthorizationStatus.UNKNOWN)
+
+
+def cached(state: StationState, token: IdToken) -> TokenInfo | None:
+    """What the cache says about a token now; an expired entry says Expired."""
+    if not state.variables.cache_enabled:
+        return None
+    record = state.cache.get(token.id_token.casefold())
+    if record is None:
+        return None
+    now = state.wall_now
+    lifetime_s = state.variables.cache_lifetime_s
+    expired = record.info.expires_at is not None and now >= record.info.expires_at
+    if record.info.expires_at is None and lifetime_s > 0 and now >= record.used_at + lifetime_s:
+        expired = True  # C10.FR.08
+    if expired:
+        return TokenInfo(AuthorizationStatus.EXPIRED, record.info.group)
+    return record.info
+
+
+def learn(state: StationState, turn: Turn, token: IdToken, info: TokenInfo) -> None:
+    """Keep what the CSMS said about a token (# C10.FR.01, 1.6 §3.5.1)."""
+    if not state.variables.cache_enabled or token.type in _WITHOUT_CSMS:
+        return
+    key = token.id_token.casefold()
+    record = CacheRecord(info, state.wall_now)
+    state.cache[key] = record
+    state.cache.move_to_end(key)
+    turn.save("cache", key, record)
+    while len(state.cache) > CACHE_ENTRIES:
+        accepted = AuthorizationStatus.ACCEPTED
+        refused = next((k for k, r in state.cache.items() if r.info.status is not accepted), None)
+        gone = refused if refused is not None else next(iter(state.cache))
+        del state.cache[gone]
+        turn.save("cache", gone, None)
+
+
+def clear_cache(state: StationState, turn: Turn) -> bool:
+    """# C11; False when there is no cache."""
+    if not state.variables.cache_enabled:
+        return False
+    for key in state.cache:
+        turn.save("cache", key, None)
+    state.cache.clear()
+    return True
+
+
+# ------------------------------------------------------------------ a card
+
+
+def present(state: StationState, turn: Turn, event: TokenPresented) -> None:
+    """A token was shown: start, stop, cancel, or nothing; each showing once (# 1.6 §4.1, C01, C09)."""
+    token = event.token
+    seen = gestures.seen(
+        state,
+        turn,
+        event.gesture_id,
+        event.at,
+        backlog=event.backlog,
+        repeat=(event.n, token.id_token.casefold()),
+    )
+    if seen is not gestures.Seen.NEW:
+        if seen is gestures.Seen.LATE:
+            say(state, turn, event.n, token, "late", event.gesture_id)
+        return
+    if event.n:
+        evse = state.evse_of(event.n)
+    else:
+        found = _evse_for_station_reader(state, token)
+        if found is None:
+            _present_to_station(state, turn, event)
+            return
+        evse = found
+    _present_at(state, turn, evse, event.n, token, event.gesture_id)
+
+
+def _evse_for_station_reader(state: StationState, token: IdToken) -> Evse | None:
+    """Its own transaction, else the only plugged connector that is free, else none yet."""
+    evses = list(state.evses.values())
+    if len(evses) == 1:
+        return evses[0]
+    for evse in evses:
+        holder = evse.transaction.token if evse.transaction is not None else None
+        if holder is None and evse.grant is not None:
+            holder = evse.grant.token
+        if holder is not None and holder.same_as(token):
+            return evse
+    for evse in evses:
+        transaction = evse.transaction
+        if (
+            transaction is not None
+            and transaction.authorized
+            and _same_group(state, transaction.group, token)
+        ):
+            return evse
+    free = [
+        evse
+        for evse in evses
+        if evse.grant is None
+        and evse.question is None
+        and (evse.transaction is None or not evse.transaction.authorized)
+        and any(availability.is_plugged(evse, connector) for connector in evse.connectors)
+    ]
+    return free[0] if len(free) == 1 else None
+
+
+def _present_to_station(state: StationState, turn: Turn, event: TokenPresented) -> None:
+    """No connector yet: the next one plugged is meant."""
+    token = event.token
+    grant = state.station_grant
+    if grant is not None:
+        if grant.token.same_as(token):
+            state.station_grant = None  # [TC_061] shown twice before plugging in: cancelled
+            say(state, turn, 0, token, "cancelled", event.gesture_id)
+        else:
+            say(state, turn, 0, token, "busy", event.gesture_id)
+        return
+    if state.station_question is not None:
+        say(state, turn, 0, token, "busy", event.gesture_id)
+        return
+    info = verdict(state, token)
+    if info is None:
+        state.station_question = _ask(state, turn, token, 0, None, event.gesture_id)
+    else:
+        _judged_station(state, turn, token, info, event.gesture_id)
+
+
+def _present_at(
+    state: StationState, turn: Turn, evse: Evse, n: int, token: IdToken, gesture: str | None
+) -> None:
+    transaction = evse.transaction
+    if evse.question is not None or (transaction is not None and transaction.ending):
+        if evse.question is None or not evse.question.token.same_as(token):
+            say(state, turn, n, token, "busy", gesture)
+        return
+    if transaction is not None and (transaction.authorized or transaction.refused is not None):
+        _stop_by(state, turn, evse, n, token, gesture)
+        return
+    if evse.grant is not None:
+        if evse.grant.token.same_as(token):
+            take_back(state, turn, evse, StopReason.LOCAL, TriggerReason.STOP_AUTHORIZED, token)
+            say(state, turn, n, token, "cancelled", gesture)  # [TC_061]
+        else:
+            say(state, turn, n, token, "busy", gesture)
+        return
+    connector = availability.active_connector(evse) if n == 0 else state.by_n[n]
+    if connector.record.keep_locked:
+        connector.record.keep_locked = False
+        state.save_connector(turn, connector)
+    obstacle = obstacle_to_start(state, evse, connector.config.n)
+    if obstacle is not None:
+        say(state, turn, n, token, "refused", gesture, obstacle)
+        return
+    info = verdict(state, token)
+    if info is None:
+        evse.question = _ask(state, turn, token, n, evse.id, gesture)
+    else:
+        _judged(state, turn, evse, n, token, info, gesture)
+
+
+def obstacle_to_start(state: StationState, evse: Evse, n: int) -> str | None:
+    """Why nobody may start here now; None when somebody may."""
+    connector = state.by_n[n]
+    if not state.storing:
+        return "the gateway's disk is full"
+    if state.reset is not None and not state.reset.waiting_for_idle:
+        return "the station is being reset"
+    if availability.is_faulted(connector):
+        return "faulted"
+    if connector.vanished:
+        return "the device does not answer"
+    if not availability.is_operative(state, evse, connector):
+        return "unavailable"
+    return None
+
+
+def _stop_by(
+    state: StationState, turn: Turn, evse: Evse, n: int, token: IdToken, gesture: str | None
+) -> None:
+    """A token at a running transaction: its own stops, one of its group stops, any other is refused."""
+    transaction = evse.transaction
+    assert transaction is not None
+    holder = transaction.token
+    if holder is not None and holder.same_as(token):  # [TC_068], C01.FR.03
+        take_back(state, turn, evse, StopReason.LOCAL, TriggerReason.STOP_AUTHORIZED, token)
+        say(state, turn, n, token, "accepted", gesture)
+        return
+    known = cached(state, token)
+    if transaction.group is None or (known is not None and known.group is not None):
+        if _same_group(state, transaction.group, token):  # [TC_069], C09.FR.03
+            take_back(state, turn, evse, StopReason.LOCAL, TriggerReason.STOP_AUTHORIZED, token)
+            say(state, turn, n, token, "accepted", gesture)
+        else:
+            say(state, turn, n, token, "busy", gesture)
+        return
+    if state.online and not state.variables.remote_authorization_disabled:
+        evse.question = _ask(state, turn, token, n, evse.id, gesture, to_stop=True)
+    else:
+        say(state, turn, n, token, "busy", gesture)
+
+
+def _same_group(state: StationState, group: IdToken | None, token: IdToken) -> bool:
+    known = cached(state, token)
+    if group is None or known is None or known.group is None:
+        return False
+    return known.status is AuthorizationStatus.ACCEPTED and known.group.same_as(group)
+
+
+# ------------------------------------------------------------------ asking
+
+
+def _ask(
+    state: StationState,
+    turn: Turn,
+    token: IdToken,
+    n: int,
+    evse_id: int | None,
+    gesture: str | None,
+    *,
+    to_stop: bool = False,
+    remote: bool = False,
+    remote_start_id: int | None = None,
+) -> Question:
+    ref = state.next_number(turn)
+    turn.do(Ask(ref, Authorization(token, evse_id), urgent=True))
+    return Question(ref, token, n, to_stop, remote, remote_start_id, gesture)
+
+
+def start_remotely(
+    state: StationState,
+    turn: Turn,
+    evse: Evse,
+    n: int,
+    token: IdToken,
+    remote_start_id: int | None,
+    group: IdToken | None,
+) -> None:
+    """A token that the CSMS, or somebody on MQTT, sends instead of a card (# F01, F02, 1.6 §5.11)."""
+    info = verdict(state, token, remote=True)
+    if info is None:
+        evse.question = _ask(
+            state, turn, token, n, evse.id, None, remote=True, remote_start_id=remote_start_id
+        )
+        return
+    if group is not None and info.group is None:
+        info = TokenInfo(info.status, group, info.expires_at)
+    _judged(state, turn, evse, n, token, info, None, remote=True, remote_start_id=remote_start_id)
+
+
+def start_as_card(state: StationState, turn: Turn, evse: Evse, n: int, token: IdToken) -> None:
+    """Somebody on MQTT shows a token in place of a card."""
+    info = verdict(state, token)
+    if info is None:
+        evse.question = _ask(state, turn, token, n, evse.id, None)
+    else:
+        _judged(state, turn, evse, n, token, info, None)
+
+
+def answered(state: StationState, turn: Turn, ref: int, answer: Answer) -> bool:
+    """An Authorize is answered, or failed; True when the question was ours."""
+    question = state.station_question
+    if question is not None and question.ref == ref:
+        state.station_question = None
+        info = _learned(state, turn, question, answer)
+        _judged_station(state, turn, question.token, info, question.gesture)
+        return True
+    for evse in state.evses.values():
+        question = evse.question
+        if question is not None and question.ref == ref:
+            evse.question = None
+            info = _learned(state, turn, question, answer)
+            _answered_at(state, turn, evse, question, info)
+            return True
+    return False
+
+
+def _learned(state: StationState, turn: Turn, question: Question, answer: Answer) -> TokenInfo:
+    if isinstance(answer, AuthorizationAnswer):
+        learn(state, turn, question.token, answer.info)
+        return answer.info
+    # No answer: decide as if offline (# 1.6 §4.1, C15).
+    state.last_error = (
+        f"Authorize failed: {answer.kind} {answer.code}" if isinstance(answer, Failed) else None
+    )
+    known = cached(state, question.token)
+    if known is not None:
+        accepted = known.status is AuthorizationStatus.ACCEPTED
+        if not accepted or state.variables.local_authorize_offline:
+            return known
+    elif state.variables.offline_tx_for_unknown_id and not state.linked:
+        return TokenInfo(AuthorizationStatus.ACCEPTED)
+    return TokenInfo(AuthorizationStatus.UNKNOWN)
+
+
+def _answered_at(state: StationState, turn: Turn, evse: Evse, question: Question, info: TokenInfo) -> None:
+    if question.to_stop:
+        transaction = evse.transaction
+        group = None if transaction is None else transaction.group
+        if (
+            transaction is not None
+            and not transaction.ending
+            and group is not None
+            and info.group is not None
+            and info.status is AuthorizationStatus.ACCEPTED  # C09.FR.11
+            and info.group.same_as(group)
+        ):
+            take_back(state, turn, evse, StopReason.LOCAL, TriggerReason.STOP_AUTHORIZED, question.token)
+            say(state, turn, question.n, question.token, "accepted", question.gesture)
+        else:
+            say(state, turn, question.n, question.token, "busy", question.gesture)
+        return
+    connector = availability.active_connector(evse) if question.n == 0 else state.by_n[question.n]
+    obstacle = obstacle_to_start(state, evse, connector.config.n)
+    if obstacle is not None and info.status is AuthorizationStatus.ACCEPTED:
+        say(state, turn, question.n, question.token, "refused", question.gesture, obstacle)
+        return
+    _judged(
+        state,
+        turn,
+        evse,
+        question.n,
+        question.token,
+        info,
+        question.gesture,
+        remote=question.remote,
+        remote_start_id=question.remote_start_id,
+    )
+
+
+# ------------------------------------------------------------------ granting and taking back
+
+
+def _judged(
+    state: StationState,
+    turn: Turn,
+    evse: Evse,
+    n: int,
+    token: IdToken,
+    info: TokenInfo,
+    gesture: str | None,
+    *,
+    remote: bool = False,
+    remote_start_id: int | None = None,
+) -> None:
+    status = info.status
+    if status is AuthorizationStatus.ACCEPTED and info.evse_ids and evse.id not in info.evse_ids:
+        status = AuthorizationStatus.NOT_AT_THIS_LOCATION  # C01.FR.21
+    master = state.variables.master_pass_group
+    if master and info.group is not None and info.group.id_token.casefold() == master.casefold():
+        status = AuthorizationStatus.INVALID  # C12.FR.05, C16.FR.05: a master pass never starts
+    if status is not AuthorizationStatus.ACCEPTED:
+        unknown = status in {AuthorizationStatus.UNKNOWN, AuthorizationStatus.INVALID}
+        say(state, turn, n, token, "unknown" if unknown else "refused", gesture, str(status))
+        return
+    trigger = TriggerReason.REMOTE_START if remote else TriggerReason.AUTHORIZED
+    evse.grant = Grant(
+        token, info.group, n, turn.now.monotonic, trigger, remote_start_id=remote_start_id, remote=remote
+    )
+    evse.trigger = trigger
+    say(state, turn, n, token, "accepted", gesture, info.message or "")
+
+
+def _judged_station(
+    state: StationState, turn: Turn, token: IdToken, info: TokenInfo, gesture: str | None
+) -> None:
+    if info.status is not AuthorizationStatus.ACCEPTED:
+        say(state, turn, 0, token, "refused", gesture, str(info.status))
+        return
+    state.station_grant = Grant(token, info.group, 0, turn.now.monotonic, TriggerReason.AUTHORIZED)
+    say(state, turn, 0, token, "accepted", gesture)
+
+
+def take_back(
+    state: StationState,
+    turn: Turn,
+    evse: Evse,
+    reason: StopReason,
+    trigger: TriggerReason,
+    token: IdToken | None = None,
+) -> None:
+    """Authorization ends here; what follows for the transaction is settled afterwards."""
+    evse.grant = None
+    evse.beginning = None
+    evse.trigger = trigger
+    evse.stopped = (reason, trigger, token)
+    transaction = evse.transaction
+    if transaction is not None and not transaction.ending:
+        transaction.authorized = False
+        if transaction.cause is None:
+            transaction.cause = reason
+            transaction.cause_trigger = trigger
+            transaction.stop_token = token
+        state.save_transaction(turn, transaction)
+
+
+def assign_station_grant(state: StationState, turn: Turn) -> None:
+    """A token shown at the station's reader goes to the connector plugged next."""
+    grant = state.station_grant
+    if grant is None:
+        return
+    if turn.now.monotonic - grant.since >= state.variables.connection_timeout_s:
+        state.station_grant = None
+        say(state, turn, 0, grant.token, "timeout", None)
+        return
+    for evse in state.evses.values():
+        free = evse.grant is None and evse.question is None
+        if not free or (evse.transaction is not None and evse.transaction.authorized):
+            continue
+        for connector in evse.connectors:
+            here = availability.is_plugged(evse, connector) and not connector.record.ended_in_plug_session
+            if here and obstacle_to_start(state, evse, connector.config.n) is None:
+                evse.grant = Grant(grant.token, grant.group, connector.config.n, grant.since, grant.trigger)
+                evse.trigger = evse.trigger or grant.trigger
+                state.station_grant = None
+                return
+
+
+def say(
+    state: StationState,
+    turn: Turn,
+    n: int,
+    token: IdToken,
+    verdict_word: str,
+    gesture: str | None,
+    info: str = "",
+) -> None:
+    """Tell the reader (for its beep and light) and everybody who listens."""
+    data: dict[str, object] = {
+        "id": gesture,
+        "verdict": verdict_word,
+        "id_token": shown(state, token),
+        "type": token.type,
+        "info": info,
+    }
+    turn.do(Notify(n, "card", verdict_word, data))
+    beep = "refused" if verdict_word in {"cancelled", "timeout"} else verdict_word
+    if gesture is not None or "card_result" in state.record.commands:
+        turn.do(
+            Command(
+                n,
+                "card_result",
+                gesture or state.next_id(turn),
+                30,
+                {"verdict": beep},
+                state.record.device_boot_id,
+            )
+        )
+
+
+def shown(state: StationState, token: IdToken) -> str:
+    """A token as others may see it."""
+    if token.type == "KeyCode":
+        return "***"
+    if state.config.policy.clear_token_in_state:
+        return token.id_token
+    text = token.id_token
+    return "***" if len(text) < 6 else f"{text[:2]}…{text[-2:]}"

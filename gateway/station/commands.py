@@ -1,0 +1,110 @@
+"""Commands to devices, and what waits for their results: an honest answer before anybody gives up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.station import availability
+from gateway.station.effects import Answer, Command, Notify, Respond
+from gateway.station.requests import StatusReply
+from gateway.station.state import PendingCommand
+
+if TYPE_CHECKING:
+    from gateway.station.events import CommandAnswered
+    from gateway.station.state import Connector, StationState
+    from gateway.station.turn import Turn
+
+MOST = 64
+"""More commands than this do not wait at once; a further one fails at once."""
+
+
+def send(
+    state: StationState,
+    turn: Turn,
+    n: int,
+    purpose: str,
+    arguments: dict[str, object],
+    *,
+    reply_ref: int | None = None,
+    respond_to: int | None = None,
+) -> bool:
+    """Send a command and wait for its result; False when nobody is there to do it."""
+    away = any(connector.away_since is not None for connector in _reached(state, n))
+    if not state.broker_up or away or len(state.commands) >= MOST:
+        return False
+    ttl_s = state.config.policy.command_timeout_s
+    command = PendingCommand(
+        state.next_id(turn),
+        n,
+        purpose,
+        turn.now.monotonic + ttl_s,
+        reply_ref=reply_ref,
+        respond_to=respond_to,
+    )
+    state.commands[command.id] = command
+    turn.do(Command(n, purpose, command.id, round(ttl_s), arguments, state.record.device_boot_id))
+    return True
+
+
+def _reached(state: StationState, n: int) -> list[Connector]:
+    return [state.by_n[n]] if n else list(state.by_n.values())
+
+
+def answered(state: StationState, turn: Turn, event: CommandAnswered) -> None:
+    """A result came; `in_progress` only says that it is being done, a late one is reported as what it is."""
+    command = state.commands.get(event.command_id)
+    turn.do(
+        Notify(
+            event.n,
+            "command",
+            event.status,
+            {"id": event.command_id, "info": event.info, "late": command is None},
+        )
+    )
+    if command is None or event.status == "in_progress":
+        return
+    del state.commands[event.command_id]
+    _finish(state, turn, command, event.status, event.info)
+
+
+def time_out(state: StationState, turn: Turn) -> None:
+    """The device did not answer in time: refuse honestly."""
+    now = turn.now.monotonic
+    for command in [command for command in state.commands.values() if now >= command.deadline]:
+        del state.commands[command.id]
+        _finish(state, turn, command, "failed", "the device did not answer in time")
+
+
+def _finish(state: StationState, turn: Turn, command: PendingCommand, status: str, info: str) -> None:
+    done = status == "accepted"
+    if command.purpose == "unlock" and done:
+        connector = state.by_n[command.n]
+        if connector.record.keep_locked:
+            connector.record.keep_locked = False
+            state.save_connector(turn, connector)
+    if command.reply_ref is not None:
+        word = {"accepted": "Unlocked", "not_supported": "NotSupported"}.get(status, "UnlockFailed")
+        turn.do(Answer(command.reply_ref, StatusReply(status=word, info=info or None)))
+    if command.respond_to is not None:
+        error = None if done else f"{command.purpose}: {status}{f', {info}' if info else ''}"
+        turn.do(Respond(command.respond_to, done, {}, error))
+
+
+def lost_csms(state: StationState) -> None:
+    """Nobody waits for these replies any more."""
+    for command in state.commands.values():
+        command.reply_ref = None
+
+
+def unlock(
+    state: StationState, turn: Turn, n: int, *, reply_ref: int | None = None, respond_to: int | None = None
+) -> str | None:
+    """Have a plug unlocked; a status word at once where no hardware is needed to know it (# F05, 1.6 §5.18)."""
+    connector = state.by_n[n]
+    if not connector.config.lock:
+        return "NotSupported"  # [TC_017_2], [TC_018_2], [TC_031]
+    if availability.is_faulted(connector) and connector.away_since is not None:
+        return "UnlockFailed"
+    if not send(state, turn, n, "unlock", {}, reply_ref=reply_ref, respond_to=respond_to):
+        return "UnlockFailed"
+    return None

@@ -1,0 +1,220 @@
+"""What a station remembers over a restart: small records, each saved whole when it changes."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from gateway.station.model import (
+    ChargingState,
+    DeviceError,
+    IdToken,
+    Sample,
+    StopReason,
+    TokenInfo,
+    TriggerReason,
+    TxPoint,
+)
+from gateway.station.reports import (
+    MeterValues,
+    Notification,
+    SecurityEvent,
+    TransactionEvent,
+    VendorMessage,
+)
+
+
+class StationRecord(Struct):
+    """Kind `station`, key `main`: what concerns the whole station."""
+
+    seed: str
+    """Namespace of the ids that this station makes."""
+    reserved: int = 0
+    """Counters below this may have been used; a new run starts here."""
+    operative: bool = True
+    operative_scheduled: bool | None = None
+    boot_reason: str | None = None
+    """Why the next BootNotification is sent; kept over the reboot that it explains."""
+    version: str | None = None
+    """The version last spoken."""
+    clock_offset_s: float = 0.0
+    """CSMS clock minus host clock."""
+    device_boot_id: str | None = None
+    commands: tuple[str, ...] = ()
+    """Commands that the device understands."""
+    vendor: str | None = None
+    model: str | None = None
+    serial: str | None = None
+    firmware_version: str | None = None
+    iccid: str | None = None
+    imsi: str | None = None
+    status_told: str | None = None
+    """The station's own status (connector 0) as last told."""
+
+
+class EvseRecord(Struct):
+    """Kind `evse`, key its id."""
+
+    operative: bool = True
+    operative_scheduled: bool | None = None
+    spent: tuple[TxPoint, ...] = ()
+    """Start points that a past transaction used up and that still hold."""
+
+
+class Facts(Struct):
+    """What is known of a connector; None is not known."""
+
+    plugged: bool | None = None
+    cable: str | None = None
+    control_pilot: str | None = None
+    ev_ready: bool | None = None
+    energized: bool | None = None
+    charging: bool | None = None
+    locked: bool | None = None
+    lock_failed: bool | None = None
+    cable_limit_a: float | None = None
+    limit_a: float | None = None
+    phases: int | None = None
+    bay_occupied: bool | None = None
+    errors: tuple[DeviceError, ...] | None = None
+    status: str | None = None
+    info: str | None = None
+    revision: int | None = None
+
+
+class RegisterRecord(Struct):
+    """A register that never falls, over a device counter that may."""
+
+    raw_wh: float
+    offset_wh: float = 0.0
+    falls: int = 0
+    """How many readings in a row were below the last one."""
+
+    @property
+    def value_wh(self) -> float:
+        """The register as it is told."""
+        return self.raw_wh + self.offset_wh
+
+
+class ConnectorRecord(Struct):
+    """Kind `connector`, key its number over the station."""
+
+    facts: Facts = field(default_factory=Facts)
+    facts_at: float = 0.0
+    """Wall time of the newest status."""
+    operative: bool = True
+    operative_scheduled: bool | None = None
+    ended_in_plug_session: bool = False
+    """A transaction ended here and the cable has not been pulled since."""
+    keep_locked: bool = False
+    """The plug stays locked after the end, until a token or an unlock command frees it."""
+    told: str | None = None
+    """The status word that the CSMS last acknowledged."""
+    told_error: str = "NoError"
+    path: str | None = None
+    """The 1.6 status last put on the way: the next one must be reachable from it."""
+    limit_local_a: float | None = None
+    limit_local_until: float | None = None
+    import_register: RegisterRecord | None = None
+    export_register: RegisterRecord | None = None
+    register_at: float = 0.0
+
+
+class TransactionRecord(Struct):
+    """Kind `transaction`, key its id."""
+
+    id: str
+    evse: int
+    n: int
+    version: str
+    """Pinned at the start."""
+    csms_url: str
+    start_points: tuple[TxPoint, ...]
+    stop_points: tuple[TxPoint, ...]
+    fixed_points: bool
+    """The version fixes the points; the EV-side disconnect switch then decides about EVConnected."""
+    started_at: float
+    seq: int = 0
+    """Sequence number of the next event."""
+    reached: tuple[TxPoint, ...] = ()
+    token: IdToken | None = None
+    group: IdToken | None = None
+    authorized: bool = False
+    token_told: bool = False
+    evse_told: bool = False
+    remote_start_id: int | None = None
+    remote: bool = False
+    reservation_id: int | None = None
+    plugged: bool = False
+    """As last told."""
+    bay_occupied: bool = False
+    charging_state: ChargingState | None = None
+    was_energized: bool = False
+    csms_id: int | None = None
+    sent: bool = False
+    """Something of it has gone out."""
+    meter_start_wh: float | None = None
+    register_wh: float | None = None
+    meter_stop_wh: float | None = None
+    ended_samples: int = 0
+    """How many samples have been kept for the Ended event (kind `ended_sample`)."""
+    refused: str | None = None
+    """The status with which the CSMS refused the token of the running transaction."""
+    energy_limit_wh: float | None = None
+    """Register at which charging with a refused token stops (# MaxEnergyOnInvalidId)."""
+    suspended: bool = False
+    """Energy is withheld because the token was refused."""
+    ending: bool = False
+    cause: StopReason | None = None
+    """Why authorization ended: the first cause counts."""
+    cause_trigger: TriggerReason | None = None
+    stop_token: IdToken | None = None
+    ended_at: float | None = None
+    given_up: bool = False
+    """Its device stayed away for longer than the policy allows."""
+    unplugged_at: float | None = None
+    """The EV side was unplugged and the transaction goes on (# E10, 1.6 StopTransactionOnEVSideDisconnect)."""
+    phases_told: int | None = None
+
+
+class CacheRecord(Struct):
+    """Kind `cache`, key the token in lower case."""
+
+    info: TokenInfo
+    used_at: float
+
+
+class GestureRecord(Struct):
+    """Kind `gesture`, key its id: it happened already."""
+
+    at: float
+
+
+class VariableRecord(Struct):
+    """Kind `variable`, key `Component.Variable[Instance]…`: what was written over the configured value."""
+
+    text: str
+
+
+QueuedReport = TransactionEvent | MeterValues | SecurityEvent | Notification | VendorMessage
+
+
+class Row(Struct):
+    """Kind `outbox`, key its position: a report that waits to be told."""
+
+    position: int
+    report: QueuedReport
+    csms_url: str
+    link: int
+    """The link epoch in which it happened; another one at the time of telling means offline."""
+    offset_s: float | None = None
+    """Clock offset assumed in its stamps while the clock was not yet synchronised; None = final."""
+    step: int = 0
+    """Calls of it that have been answered."""
+
+
+class EndedSampleRecord(Struct):
+    """Kind `ended_sample`, key `<transaction>/<number>`: a sample that the Ended event will carry."""
+
+    transaction: str
+    number: int
+    sample: Sample

@@ -1,0 +1,232 @@
+"""Boot and heartbeat: what the CSMS makes of the station, and what may be said meanwhile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.station import availability, outbox, security
+from gateway.station.effects import Ask, ChangeLink
+from gateway.station.model import EPOCH_2020, BootReason, RegistrationStatus
+from gateway.station.reports import Boot, BootAnswer, Failed, FailureKind, Heartbeat, HeartbeatAnswer
+
+if TYPE_CHECKING:
+    from gateway.station.events import LinkClosed, LinkOpened
+    from gateway.station.reports import Answer
+    from gateway.station.state import StationState
+    from gateway.station.turn import Turn
+
+DEFAULT_INTERVAL_S = 300
+_SHORTEST_S, _LONGEST_S = 1, 86400
+_CLOCK_TOLERANCE_S = 2.0
+"""A smaller difference between the CSMS's clock and ours is the network's."""
+
+
+def link_opened(state: StationState, turn: Turn, event: LinkOpened) -> None:
+    """A session with an agreed version; a reconnect is no boot, unless something in it changed (# B01)."""
+    first_of_version = state.flavor is None or state.flavor.version != event.flavor.version
+    state.flavor = event.flavor
+    state.linked = True
+    state.linked_since = turn.now.wall
+    state.link_epoch += 1
+    state.last_error = None
+    if state.record.version != event.flavor.version:
+        state.record.version = event.flavor.version
+        state.save(turn)
+        first_of_version = True
+    if first_of_version:
+        state.boot_needed = True
+        for connector in state.by_n.values():
+            availability.retell(state, connector)
+    if not state.accepted or state.boot_needed or state.boot_told != _content(state):
+        boot(state, turn)
+        return
+    down_s = turn.now.monotonic - (state.link_down_since or turn.now.monotonic)
+    if event.flavor.status_after_reconnect and down_s > state.variables.offline_threshold_s:
+        retell_all(state)  # B04.FR.01
+    outbox.hand_out(state, turn)
+
+
+def link_closed(state: StationState, turn: Turn, event: LinkClosed) -> None:
+    """The session is gone, or did not come about."""
+    if state.linked:
+        state.link_down_since = turn.now.monotonic
+        outbox.link_lost(state)
+        for connector in state.by_n.values():
+            availability.link_lost(connector)
+    security.link_failed(state, turn, event.kind, event.detail)
+    state.linked = False
+    state.linked_since = turn.now.wall
+    state.boot_asked = None
+    state.heartbeat_asked = None
+    state.status_ref = None
+    state.triggered.clear()
+    state.inventories.clear()
+    state.last_error = event.detail or event.kind
+
+
+def boot(state: StationState, turn: Turn, reason: BootReason | None = None) -> None:
+    """Send BootNotification, unless one is under way or must wait."""
+    if not state.linked or state.boot_asked is not None:
+        return
+    if reason is None and state.boot_retry_at is not None and turn.now.monotonic < state.boot_retry_at:
+        return
+    state.boot_retry_at = None
+    state.boot_asked = state.next_number(turn)
+    vendor, model, serial, firmware, iccid, imsi = _content(state)
+    told = reason or BootReason(state.record.boot_reason or BootReason.POWER_UP)
+    report = Boot(told, vendor or "", model or "", serial, firmware, iccid, imsi)
+    turn.do(Ask(state.boot_asked, report, urgent=True))
+
+
+def _content(state: StationState) -> tuple[str | None, ...]:
+    """What BootNotification says of the station: the operator's words, else the device's."""
+    config, record = state.config, state.record
+    return (
+        config.vendor or record.vendor,
+        config.model or record.model,
+        config.serial or record.serial,
+        config.firmware_version or record.firmware_version,
+        config.iccid or record.iccid,
+        config.imsi or record.imsi,
+    )
+
+
+def boot_answered(state: StationState, turn: Turn, answer: Answer) -> None:
+    """# 1.6 §4.2, B01, B02, B03."""
+    state.boot_asked = None
+    if isinstance(answer, Failed):
+        if answer.kind is not FailureKind.LOST:
+            state.last_error = f"BootNotification: {answer.kind} {answer.code} {answer.detail}".strip()
+            state.boot_retry_at = turn.now.monotonic + max(state.variables.message_attempt_interval_s, 10)
+        return
+    assert isinstance(answer, BootAnswer)
+    synchronise(state, turn, answer.csms_time)
+    interval_s = min(max(answer.interval_s, _SHORTEST_S), _LONGEST_S) if answer.interval_s > 0 else 0
+    state.registration = answer.status
+    if answer.status is RegistrationStatus.ACCEPTED:
+        _accepted(state, turn, interval_s)
+        return
+    state.accepted = False
+    state.heartbeat_at = None
+    wait_s = interval_s or DEFAULT_INTERVAL_S
+    state.boot_retry_at = turn.now.monotonic + wait_s
+    state.boot_needed = True
+
+
+def _accepted(state: StationState, turn: Turn, interval_s: int) -> None:
+    state.accepted = True
+    state.boot_needed = False
+    state.boot_retry_at = None
+    state.boot_told = _content(state)
+    reason = state.record.boot_reason
+    if reason is not None:
+        state.record.boot_reason = None
+        state.save(turn)
+    if interval_s:
+        state.variables.provide("OCPPCommCtrlr", "HeartbeatInterval", str(interval_s))
+    state.heartbeat_at = turn.now.monotonic + state.variables.heartbeat_interval_s
+    retell_all(state)
+    if reason is not None or state.booting:
+        state.booting = False
+        rebooted = reason in {BootReason.REMOTE_RESET, BootReason.SCHEDULED_RESET, BootReason.LOCAL_RESET}
+        security.record(state, turn, "ResetOrReboot" if rebooted else "StartupOfTheDevice", reason)
+    outbox.hand_out(state, turn)
+
+
+def retell_all(state: StationState) -> None:
+    """Every status is told anew: after a boot, and after a long time offline (# 1.6 §4.2 [E3.22], B01, B04)."""
+    state.record.status_told = None
+    for connector in state.by_n.values():
+        availability.retell(state, connector)
+
+
+def refused_as_unknown(state: StationState, turn: Turn) -> None:
+    """A CSMS that answers SecurityError has forgotten us: boot again (interop: after its restart)."""
+    if state.accepted and state.boot_asked is None:
+        state.accepted = False
+        state.boot_needed = True
+        state.boot_retry_at = None
+        boot(state, turn)
+
+
+def settle(state: StationState, turn: Turn) -> None:
+    """What is due: a boot again, a heartbeat."""
+    if not state.linked:
+        return
+    if not state.accepted:
+        if state.boot_asked is None:
+            boot(state, turn)
+        return
+    if state.boot_told != _content(state) and state.boot_asked is None and state.reset is None:
+        boot(state, turn)  # its content changed: B01, 1.6 §4.2
+        return
+    if state.heartbeat_at is not None and turn.now.monotonic >= state.heartbeat_at:
+        heartbeat(state, turn)
+
+
+def heartbeat(state: StationState, turn: Turn) -> None:
+    """Send one now; the next one an interval later."""
+    state.heartbeat_at = turn.now.monotonic + max(state.variables.heartbeat_interval_s, _SHORTEST_S)
+    if state.heartbeat_asked is None:
+        state.heartbeat_asked = state.next_number(turn)
+        turn.do(Ask(state.heartbeat_asked, Heartbeat(), urgent=True))
+
+
+def heartbeat_answered(state: StationState, turn: Turn, answer: Answer) -> None:
+    """The CSMS told its time, or did not."""
+    state.heartbeat_asked = None
+    if isinstance(answer, HeartbeatAnswer):
+        synchronise(state, turn, answer.csms_time)
+    elif isinstance(answer, Failed) and answer.code == "SecurityError":
+        refused_as_unknown(state, turn)
+
+
+def synchronise(state: StationState, turn: Turn, csms_time: float | None) -> None:
+    """Take over the CSMS's clock, unless it is absurd (# 1.6 §4.6, B01.FR.06)."""
+    if csms_time is None or csms_time < EPOCH_2020:
+        return
+    offset_s = csms_time - turn.now.wall
+    if abs(offset_s - state.record.clock_offset_s) > _CLOCK_TOLERANCE_S:
+        state.record.clock_offset_s = 0.0 if abs(offset_s) <= _CLOCK_TOLERANCE_S else round(offset_s, 3)
+        state.next_clock_at = None
+        state.save(turn)
+    state.synced = True
+    state.wall_now = state.stamp(turn.now.wall)
+
+
+def variables_changed(state: StationState, turn: Turn, names: set[str]) -> None:
+    """Carry out what changed settings mean for the link and the heartbeat."""
+    variables = state.variables
+    if any("HeartbeatInterval" in name for name in names) and state.heartbeat_at is not None:
+        state.heartbeat_at = turn.now.monotonic + max(variables.heartbeat_interval_s, _SHORTEST_S)
+    if any("Interval" in name and "Data" in name for name in names):
+        state.next_clock_at = None
+    if not names & _OF_LINK and not any("Password" in name or "AuthorizationKey" in name for name in names):
+        return
+    turn.do(link_settings(state))
+
+
+_OF_LINK = frozenset(
+    {
+        "OCPPCommCtrlr.WebSocketPingInterval",
+        "OCPPCommCtrlr.RetryBackOffWaitMinimum",
+        "OCPPCommCtrlr.RetryBackOffRandomRange",
+        "OCPPCommCtrlr.RetryBackOffRepeatTimes",
+        "OCPPCommCtrlr.MessageTimeout[Default]",
+    }
+)
+
+
+def link_settings(state: StationState) -> ChangeLink:
+    """What the link needs to know of the variables."""
+    variables = state.variables
+    password = variables.password
+    return ChangeLink(
+        ping_interval_s=variables.ping_interval_s,
+        call_timeout_s=variables.message_timeout_s,
+        backoff_minimum_s=variables.backoff_minimum_s,
+        backoff_random_s=variables.backoff_random_s,
+        backoff_repeats=variables.backoff_repeats,
+        password=None if password is None else password[0],
+        password_is_hex=password is not None and password[1],
+    )

@@ -1,0 +1,198 @@
+"""What a CSMS asks of a station, and what the station replies: neutral, of no version."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from msgspec import Struct
+
+from gateway.station.model import IdToken
+
+# ------------------------------------------------------------------ where
+
+
+class Place(Struct, frozen=True):
+    """What a request is about. All None: the whole station (and every connector where that makes sense)."""
+
+    evse: int | None = None
+    connector: int | None = None
+    """Within the EVSE."""
+    n: int | None = None
+    """Over the whole station, from versions that count so; 0 is the station."""
+
+
+# ------------------------------------------------------------------ requests
+
+
+class Request(Struct, frozen=True, tag=True, tag_field="request"):
+    """Anything that a dialect makes of an incoming CALL."""
+
+
+class StartRequested(Request, frozen=True):
+    """RemoteStartTransaction, RequestStartTransaction (# 1.6 §5.11, F01, F02)."""
+
+    token: IdToken
+    place: Place
+    remote_start_id: int | None = None
+    group: IdToken | None = None
+    profile: dict[str, object] | None = None
+    """A charging profile in 2.x shape; for the smart charging block."""
+
+
+class StopRequested(Request, frozen=True):
+    """RemoteStopTransaction, RequestStopTransaction (# F03)."""
+
+    transaction: str | None = None
+    """Our own id (2.x)."""
+    csms_id: int | None = None
+    """The number that the CSMS gave (1.6)."""
+
+
+class UnlockRequested(Request, frozen=True):
+    """UnlockConnector (# 1.6 §5.18, F05)."""
+
+    place: Place
+
+
+class ResetRequested(Request, frozen=True):
+    """Reset (# 1.6 §5.14, B11, B12)."""
+
+    kind: Literal["immediate", "on_idle", "hard", "soft"]
+    evse: int | None = None
+
+
+class AvailabilityRequested(Request, frozen=True):
+    """ChangeAvailability (# 1.6 §5.2, G03, G04)."""
+
+    place: Place
+    operative: bool
+
+
+class VariableRef(Struct, frozen=True):
+    """The name of one attribute of one variable."""
+
+    component: str
+    variable: str
+    instance: str | None = None
+    """The variable's instance."""
+    component_instance: str | None = None
+    evse: int | None = None
+    connector: int | None = None
+    attribute: str = "Actual"
+
+
+class VariablesRequested(Request, frozen=True):
+    """GetVariables, GetConfiguration (# B06)."""
+
+    refs: tuple[VariableRef, ...]
+    unknown: tuple[str, ...] = ()
+    """1.6 keys that no adapter knows; echoed by the dialect."""
+
+
+class VariablesGiven(Request, frozen=True):
+    """SetVariables, ChangeConfiguration (# B05)."""
+
+    entries: tuple[tuple[VariableRef, str], ...]
+
+
+class InventoryRequested(Request, frozen=True):
+    """GetBaseReport (# B07)."""
+
+    request_id: int
+    base: Literal["ConfigurationInventory", "FullInventory", "SummaryInventory"]
+
+
+class CacheClearRequested(Request, frozen=True):
+    """ClearCache (# C11)."""
+
+
+class TriggerRequested(Request, frozen=True):
+    """TriggerMessage (# 1.6 §5.17, F06)."""
+
+    message: str
+    """The requested message in 2.x words."""
+    place: Place
+
+
+class TransactionStatusRequested(Request, frozen=True):
+    """GetTransactionStatus (# E14)."""
+
+    transaction: str | None = None
+
+
+class VendorMessageReceived(Request, frozen=True):
+    """DataTransfer from the CSMS."""
+
+    vendor_id: str
+    message_id: str | None = None
+    data: str | None = None
+
+
+# ------------------------------------------------------------------ replies
+
+
+class Reply(Struct, frozen=True):
+    """What the station replies."""
+
+
+class StatusReply(Reply, frozen=True, kw_only=True):
+    """One status word in 2.x vocabulary, with what 2.x may add; 1.6 dialects take what they have words for."""
+
+    status: str
+    reason_code: str | None = None
+    """2.x statusInfo.reasonCode."""
+    info: str | None = None
+    transaction: str | None = None
+
+
+class VariableResult(Struct, frozen=True):
+    """What became of one entry of a variables request."""
+
+    ref: VariableRef
+    status: str
+    """2.x GetVariableStatusEnumType or SetVariableStatusEnumType word."""
+    value: str | None = None
+    read_only: bool = False
+    reason_code: str | None = None
+    info: str | None = None
+
+
+class VariablesReply(Reply, frozen=True):
+    """One result an entry, in the order of the request."""
+
+    results: tuple[VariableResult, ...]
+
+
+class TransactionStatusReply(Reply, frozen=True):
+    """# E14."""
+
+    messages_in_queue: bool
+    ongoing: bool | None = None
+
+
+class VendorReply(Reply, frozen=True):
+    """DataTransfer's answer."""
+
+    status: Literal["Accepted", "Rejected", "UnknownMessageId", "UnknownVendorId"]
+    data: str | None = None
+
+
+class RefusalCode(StrEnum):
+    """Why a request is answered by a CALLERROR; the dialect spells it."""
+
+    NOT_IMPLEMENTED = "NotImplemented"
+    NOT_SUPPORTED = "NotSupported"
+    SECURITY = "SecurityError"
+    PROPERTY = "PropertyConstraintViolation"
+    OCCURRENCE = "OccurrenceConstraintViolation"
+    FORMAT = "FormatViolation"
+    INTERNAL = "InternalError"
+    GENERIC = "GenericError"
+
+
+class Refusal(Reply, frozen=True):
+    """The request cannot be processed at all: a CALLERROR."""
+
+    code: RefusalCode
+    description: str

@@ -1,0 +1,54 @@
+"""Security events: all go into the log, the critical ones to the CSMS, with guaranteed delivery (# A04)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.station import outbox
+from gateway.station.effects import Notify
+from gateway.station.reports import SecurityEvent
+
+if TYPE_CHECKING:
+    from gateway.station.state import StationState
+    from gateway.station.turn import Turn
+
+_CRITICAL = frozenset(
+    {
+        "FirmwareUpdated",
+        "SettingSystemTime",
+        "StartupOfTheDevice",
+        "ResetOrReboot",
+        "SecurityLogWasCleared",
+        "MemoryExhaustion",
+        "TamperDetectionActivated",
+        "InvalidFirmwareSignature",
+        "InvalidFirmwareSigningCertificate",
+        "InvalidCsmsCertificate",
+        "InvalidChargingStationCertificate",
+        "InvalidTLSVersion",
+        "InvalidTLSCipherSuite",
+    }
+)
+"""What must be pushed (# 2.0.1 appendix, security events)."""
+
+_OF_LINK = {
+    "tls_certificate": "InvalidCsmsCertificate",
+    "tls_version": "InvalidTLSVersion",
+    "tls_cipher": "InvalidTLSCipherSuite",
+    "refused_auth": "FailedToAuthenticateAtCsms",
+}
+
+
+def record(state: StationState, turn: Turn, kind: str, info: str | None = None) -> None:
+    """Something that matters to security has happened; `kind` is a 2.0.1 event name."""
+    turn.do(Notify(0, "error", "security", {"type": kind, "info": info}))
+    if kind in _CRITICAL:
+        event = SecurityEvent(kind, state.stamp(turn.now.wall), info[:255] if info else None)
+        outbox.add(state, turn, event)
+
+
+def link_failed(state: StationState, turn: Turn, kind: str, detail: str) -> None:
+    """A connection attempt failed; told once while the same cause lasts (# A00.FR.309)."""
+    name = _OF_LINK.get(kind)
+    if name is not None and state.last_error != detail:
+        record(state, turn, name, detail)

@@ -1,0 +1,336 @@
+"""One charging station: notes each fact, then settles; it routes, the blocks decide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never, cast
+
+from gateway.station import (
+    authorization,
+    availability,
+    commands,
+    device_reports,
+    inventory,
+    local_requests,
+    metering,
+    operation,
+    outbox,
+    presence,
+    recovery,
+    refusals,
+    registration,
+    remote,
+    resets,
+    sampling,
+    setpoints,
+    transactions,
+    views,
+)
+from gateway.station.effects import Notify
+from gateway.station.events import (
+    ActionRequested,
+    Answered,
+    BrokerConnected,
+    BrokerLost,
+    CommandAnswered,
+    CsmsAsked,
+    DeviceAnnounced,
+    DevicePresenceChanged,
+    DeviceReported,
+    Event,
+    LinkClosed,
+    LinkOpened,
+    MeterSampled,
+    Restarted,
+    StatusReported,
+    Stopping,
+    StoreChanged,
+    TimePassed,
+    TokenPresented,
+)
+from gateway.station.model import TriggerReason
+from gateway.station.reports import Failed, FailureKind, TransactionEvent
+from gateway.station.turn import Turn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from msgspec import Struct
+
+    from gateway.station.effects import ChangeLink, Effect
+    from gateway.station.model import Moment, StationConfig
+    from gateway.station.requests import VariableRef
+
+_AnyEvent = (
+    ActionRequested
+    | Answered
+    | BrokerConnected
+    | BrokerLost
+    | CommandAnswered
+    | CsmsAsked
+    | DeviceAnnounced
+    | DevicePresenceChanged
+    | DeviceReported
+    | LinkClosed
+    | LinkOpened
+    | MeterSampled
+    | Restarted
+    | StatusReported
+    | Stopping
+    | StoreChanged
+    | TimePassed
+    | TokenPresented
+)
+
+
+class Station:
+    """A pure state machine: `handle(event, now)` returns what is to be done, `deadline()` when to call again."""
+
+    __slots__ = ("_deadline", "state")
+
+    def __init__(
+        self, config: StationConfig, records: Mapping[str, Mapping[str, Struct]] | None = None
+    ) -> None:
+        """Take up a station as its records left it: kind → key → record (see recovery.RECORD_TYPES)."""
+        self.state = recovery.load(config, records or {}, self._live_text)
+        self._deadline: float | None = None
+
+    def handle(self, event: Event, now: Moment) -> list[Effect]:
+        """Note what happened and do what follows; saves come first and are one commit."""
+        state = self.state
+        state.wall_now = state.stamp(now.wall)
+        turn = Turn(now)
+        settles = self._note(cast("_AnyEvent", event), turn)
+        if settles:
+            self._settle(turn)
+            self._deadline = self._next_deadline(now)
+        return turn.close()
+
+    def deadline(self) -> float | None:
+        """Monotonic time by which TimePassed has to be handled; None = not needed."""
+        return self._deadline
+
+    def offered_versions(self) -> tuple[str, ...]:
+        """The versions to offer now: while told transactions wait, only the one that they were told in."""
+        state = self.state
+        for transaction in [*state.ended.values(), *(evse.transaction for evse in state.evses.values())]:
+            if transaction is not None and transaction.sent and transaction.version in state.config.versions:
+                return (transaction.version,)
+        return state.config.versions
+
+    def link_settings(self) -> ChangeLink:
+        """What the link has to obey from its first connection on."""
+        return registration.link_settings(self.state)
+
+    # -------------------------------------------------------------- noting
+
+    def _note(self, event: _AnyEvent, turn: Turn) -> bool:
+        """Take the event to its block; False when nothing can follow from it."""
+        state = self.state
+        match event:
+            case MeterSampled():
+                return self._metered(event, turn)
+            case Answered():
+                self._answered(event, turn)
+            case StatusReported():
+                return self._status_reported(event, turn)
+            case TokenPresented():
+                authorization.present(state, turn, event)
+            case CsmsAsked():
+                remote.asked(state, turn, event)
+            case DevicePresenceChanged():
+                presence.changed(state, turn, event)
+            case DeviceAnnounced():
+                recovery.device_announced(state, turn, event)
+            case DeviceReported():
+                device_reports.reported(state, turn, event)
+            case CommandAnswered():
+                commands.answered(state, turn, event)
+            case ActionRequested():
+                local_requests.requested(state, turn, event)
+            case LinkOpened():
+                registration.link_opened(state, turn, event)
+            case LinkClosed():
+                registration.link_closed(state, turn, event)
+            case BrokerConnected():
+                self._broker_connected(event, turn)
+            case BrokerLost():
+                state.broker_up = False
+            case StoreChanged():
+                self._store_changed(event, turn)
+            case Restarted():
+                recovery.restarted(state, turn, event.random_seed)
+            case TimePassed():
+                self._time_passed(turn)
+            case Stopping():
+                state.stopping = True
+                return False
+            case _:
+                assert_never(event)
+        return True
+
+    def _metered(self, event: MeterSampled, turn: Turn) -> bool:
+        state = self.state
+        if event.n == 0:
+            at = turn.now.wall if event.at is None else event.at
+            for name, value in event.values.items():
+                state.main_meter[name] = (value, at, turn.now.monotonic)
+            return False
+        connector = state.by_n[event.n]
+        if event.retained and connector.meter_at:
+            return False
+        evse = state.evses[connector.config.evse]
+        drew = metering.draws(connector)
+        metering.note(connector, event, turn.now)
+        returned = not event.retained and presence.live(connector, turn)
+        transaction = evse.transaction
+        if event.ref is not None and event.ref == connector.measure_ref:
+            connector.measure_ref = None
+            evse.measured = transaction is not None and transaction.ending
+        sampling.reading_came(state, turn, evse, connector, event.at)
+        metering.show(state, turn, evse, connector, stale=False)
+        ending = transaction is not None and (transaction.ending or transaction.energy_limit_wh is not None)
+        if returned or ending or evse.beginning is not None or metering.draws(connector) != drew:
+            return True
+        if transaction is not None:
+            views.show_transaction(state, turn, evse)
+        return False
+
+    def _status_reported(self, event: StatusReported, turn: Turn) -> bool:
+        state = self.state
+        connector = state.by_n[event.n]
+        facts = connector.record.facts
+        plugged, energized = facts.plugged, facts.energized
+        changed = availability.note(connector, event, turn.now)
+        if not event.retained:
+            presence.live(connector, turn)
+            changed = changed or not connector.fresh
+            connector.fresh = True
+        if not changed:
+            return False
+        evse = state.evses[connector.config.evse]
+        if facts.plugged and not plugged:
+            evse.trigger = evse.trigger or TriggerReason.CABLE_PLUGGED_IN
+        if facts.plugged is False:
+            connector.record.ended_in_plug_session = False
+        if facts.energized is False and energized is not False:
+            evse.opened_at = turn.now.monotonic if energized else evse.opened_at
+        state.save_connector(turn, connector)
+        return True
+
+    def _answered(self, event: Answered, turn: Turn) -> None:
+        state = self.state
+        ref, answer = event.ref, event.answer
+        told = outbox.answered(state, turn, ref, answer, last=event.last)
+        if told is not None:
+            if isinstance(told.row.report, TransactionEvent):
+                refusals.answered(state, turn, told.row.report, answer, finished=told.finished)
+        elif ref == state.boot_asked:
+            registration.boot_answered(state, turn, answer)
+        elif ref == state.heartbeat_asked:
+            registration.heartbeat_answered(state, turn, answer)
+        elif ref == state.status_ref:
+            availability.station_told(state, turn, accepted=not isinstance(answer, Failed))
+        elif ref in state.triggered:
+            state.triggered.discard(ref)
+        elif not (
+            authorization.answered(state, turn, ref, answer) or inventory.answered(state, turn, ref, answer)
+        ):
+            for connector in state.by_n.values():
+                if connector.asked_status == ref:
+                    availability.told(state, turn, connector, accepted=_counts_as_told(answer))
+        if isinstance(answer, Failed) and answer.code == "SecurityError" and ref != state.boot_asked:
+            registration.refused_as_unknown(state, turn)
+
+    def _broker_connected(self, event: BrokerConnected, turn: Turn) -> None:
+        state = self.state
+        state.broker_up = True
+        state.epoch = event.epoch
+        for connector in state.by_n.values():
+            connector.fresh = False
+            connector.last_live = turn.now.monotonic
+        views.show_all(state, turn)
+
+    def _store_changed(self, event: StoreChanged, turn: Turn) -> None:
+        state = self.state
+        if state.storing != event.writable:
+            state.storing = event.writable
+            state.last_error = None if event.writable else event.detail
+            turn.do(Notify(0, "error", "store", {"writable": event.writable, "info": event.detail}))
+
+    def _time_passed(self, turn: Turn) -> None:
+        state = self.state
+        commands.time_out(state, turn)
+        for evse in state.evses.values():
+            sampling.time_passed(state, turn, evse)
+
+    # -------------------------------------------------------------- settling
+
+    def _settle(self, turn: Turn) -> None:
+        """Look at all facts and do what follows, until nothing more does."""
+        state = self.state
+        presence.settle(state, turn)
+        authorization.assign_station_grant(state, turn)
+        for evse in state.evses.values():
+            self._settle_evse(turn, evse_id=evse.id)
+        operation.settle(state, turn)
+        resets.settle(state, turn)
+        registration.settle(state, turn)
+        sampling.clock_aligned(state, turn)
+        availability.settle_station(state, turn)
+        for evse in state.evses.values():
+            for connector in evse.connectors:
+                availability.settle(state, turn, evse, connector)
+        outbox.hand_out(state, turn)
+        inventory.hand_out(state, turn)
+        views.settle(state, turn)
+
+    def _settle_evse(self, turn: Turn, evse_id: int) -> None:
+        """Transaction and setpoints depend on each other: once more after the setpoint has changed."""
+        state = self.state
+        evse = state.evses[evse_id]
+        for _ in range(2):
+            transactions.settle(state, turn, evse)
+            before = [connector.setpoint for connector in evse.connectors]
+            if state.epoch:
+                for connector in evse.connectors:
+                    setpoints.settle(state, turn, evse, connector)
+            evse.trigger = None
+            evse.stopped = None
+            if before == [connector.setpoint for connector in evse.connectors]:
+                break
+
+    def _next_deadline(self, now: Moment) -> float | None:
+        state = self.state
+        policy = state.config.policy
+        times: list[float | None] = [outbox.deadline(state), presence.deadline(state)]
+        if state.linked:
+            times += [state.boot_retry_at, state.heartbeat_at if state.accepted else None]
+        if state.reset is not None:
+            times.append(state.reset.deadline)
+        times += [command.deadline for command in state.commands.values()]
+        timeout_s = state.variables.connection_timeout_s
+        if state.station_grant is not None:
+            times.append(state.station_grant.since + timeout_s)
+        if state.next_clock_at is not None:
+            times.append(now.monotonic + state.next_clock_at - state.wall_now)
+        for evse in state.evses.values():
+            if evse.grant is not None and transactions.waits_for_plug(evse, evse.grant):
+                times.append(evse.grant.since + timeout_s)
+            if evse.beginning is not None:
+                times.append(evse.beginning.deadline)
+            if evse.transaction is not None and evse.transaction.ending:
+                times.append(evse.ending_since + policy.end_timeout_s)
+            times.append(sampling.deadline(state, evse))
+            for connector in evse.connectors:
+                if connector.record.limit_local_until is not None:
+                    times.append(now.monotonic + connector.record.limit_local_until - now.wall)
+                times.append(availability.deadline(state, connector))
+        return min((time for time in times if time is not None), default=None)
+
+    def _live_text(self, ref: VariableRef) -> str | None:
+        return views.variable_text(self.state, ref)
+
+
+def _counts_as_told(answer: object) -> bool:
+    """A status that was refused would be refused again: it counts as told; one that was lost does not."""
+    return not isinstance(answer, Failed) or answer.kind not in {FailureKind.LOST, FailureKind.TIMED_OUT}

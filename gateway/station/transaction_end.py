@@ -1,0 +1,148 @@
+"""How a transaction ends: off, then the end register, then Ended with the first cause."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.station import availability, metering, sampling, setpoints
+from gateway.station import transaction_events as events
+from gateway.station.effects import Notify
+from gateway.station.model import ChargingState, ReadingContext, StopReason, TriggerReason, TxPoint
+
+if TYPE_CHECKING:
+    from gateway.station.records import TransactionRecord
+    from gateway.station.state import Connector, Evse, StationState
+    from gateway.station.turn import Turn
+
+_FATAL = {
+    "GroundFailure": StopReason.GROUND_FAULT,
+    "OverCurrentFailure": StopReason.OVERCURRENT_FAULT,
+}
+"""Faults that end a transaction; others withhold energy until they are gone."""
+
+
+def must_end(transaction: TransactionRecord, held: set[TxPoint], connector: Connector) -> bool:
+    """A stop point that was reached is left (# E06), or a fault forbids to go on."""
+    if any(error.fault and error.code in _FATAL for error in connector.record.facts.errors or ()):
+        return True
+    if transaction.cause in _ALWAYS_END or transaction.given_up:
+        return True
+    left = {point for point in transaction.stop_points if point in transaction.reached and point not in held}
+    if TxPoint.EV_CONNECTED in left and not connector.fresh:
+        left.discard(TxPoint.EV_CONNECTED)
+        left.discard(TxPoint.POWER_PATH_CLOSED)
+    if (
+        TxPoint.ENERGY_TRANSFER in left
+        and transaction.authorized
+        and transaction.charging_state in {ChargingState.EV_CONNECTED}
+    ):
+        left.discard(TxPoint.ENERGY_TRANSFER)
+    return bool(left)
+
+
+_ALWAYS_END = frozenset(
+    {
+        StopReason.EMERGENCY_STOP,
+        StopReason.POWER_LOSS,
+        StopReason.IMMEDIATE_RESET,
+        StopReason.HARD_RESET,
+        StopReason.SOFT_RESET,
+        StopReason.REBOOT,
+        StopReason.GROUND_FAULT,
+        StopReason.OVERCURRENT_FAULT,
+    }
+)
+"""Causes that end a transaction whatever its stop points are."""
+
+
+def begin(state: StationState, turn: Turn, evse: Evse, transaction: TransactionRecord) -> None:
+    """Off first, then the end register is measured, then Ended is told."""
+    connector = state.by_n[transaction.n]
+    setpoints.off(state, turn, connector)
+    fatal = [error for error in connector.record.facts.errors or () if error.fault and error.code in _FATAL]
+    if transaction.cause is None:
+        if fatal:
+            transaction.cause, transaction.cause_trigger = (
+                _FATAL[fatal[0].code],
+                TriggerReason.ABNORMAL_CONDITION,
+            )
+        elif not availability.is_plugged(evse, connector):
+            transaction.cause = StopReason.EV_DISCONNECTED
+            transaction.cause_trigger = TriggerReason.EV_COMMUNICATION_LOST
+        elif TxPoint.ENERGY_TRANSFER in transaction.stop_points:
+            transaction.cause = StopReason.STOPPED_BY_EV
+            transaction.cause_trigger = TriggerReason.CHARGING_STATE_CHANGED
+        else:
+            transaction.cause, transaction.cause_trigger = StopReason.OTHER, TriggerReason.EV_DEPARTED
+    transaction.ending = True
+    transaction.ended_at = turn.now.wall
+    transaction.authorized = False
+    evse.grant = None
+    evse.beginning = None
+    evse.ending_since = turn.now.monotonic
+    state.save_transaction(turn, transaction)
+    if not _end_register_known(evse, connector):
+        events.measure(state, turn, connector, ReadingContext.TRANSACTION_END)
+
+
+def _end_register_known(evse: Evse, connector: Connector) -> bool:
+    """Whether a reading was taken after the current had stopped."""
+    energized = connector.record.facts.energized
+    last = connector.meter.get("energy_import_wh") or connector.meter.get("power_w")
+    if last is None:
+        return False
+    if evse.measured:
+        return True
+    if energized is False:
+        return evse.opened_at is None or last[2] >= evse.opened_at
+    return energized is None and last[2] > evse.ending_since and not metering.draws(connector)
+
+
+def finish(
+    state: StationState, turn: Turn, evse: Evse, transaction: TransactionRecord, held: set[TxPoint]
+) -> None:
+    connector = state.by_n[transaction.n]
+    deadline = evse.ending_since + state.config.policy.end_timeout_s
+    if turn.now.monotonic < deadline and not _end_register_known(evse, connector):
+        return
+    register = metering.register_wh(connector)
+    if register is None:
+        register = transaction.register_wh
+    transaction.meter_stop_wh = register
+    transaction.register_wh = register
+    last = metering.sample(
+        state,
+        connector,
+        sampling.ended_measurands(state, transaction),
+        ReadingContext.TRANSACTION_END,
+        turn.now,
+    )
+    samples = sampling.ended_samples(state, turn, evse, transaction, last)
+    cause = transaction.cause or StopReason.OTHER
+    trigger = transaction.cause_trigger or TriggerReason.ABNORMAL_CONDITION
+    doing = ChargingState.EV_CONNECTED if availability.is_plugged(evse, connector) else ChargingState.IDLE
+    changed = doing is not transaction.charging_state
+    transaction.charging_state = doing
+    evse.transaction = None
+    state.ended[transaction.id] = transaction
+    events.emit(
+        state,
+        turn,
+        evse,
+        transaction,
+        "Ended",
+        trigger,
+        at=transaction.ended_at,
+        charging_state=doing if changed else None,
+        id_token=transaction.stop_token,
+        stop_reason=cause,
+        samples=samples,
+        register_wh=register,
+    )
+    evse.measured = False
+    evse.record.spent = tuple(sorted(set(transaction.start_points) & set(transaction.reached) & held))
+    state.save_evse(turn, evse)
+    if availability.is_plugged(evse, connector):
+        connector.record.ended_in_plug_session = True
+        state.save_connector(turn, connector)
+    turn.do(Notify(connector.config.n, "transaction", "ended", events.summary(state, transaction)))

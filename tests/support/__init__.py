@@ -1,0 +1,1 @@
+"""What tests stand on: real brokers, real sockets, and the peers that talk to the gateway over them."""
