@@ -131,6 +131,7 @@ class Connection:
 
     async def leave(self, farewell: Sequence[tuple[str, bytes, int, bool]]) -> None:
         """Say the last words, wait until the broker has them, and disconnect; it takes seconds at most."""
+        self._reason = "the gateway left"
         try:
             async with asyncio.timeout(FAREWELL_TIMEOUT_S):
                 if self.up:
@@ -240,7 +241,7 @@ class Connection:
 
     def _new_paho(self, version: Version, inflight: int) -> Client:
         address, config = self._address, self._config
-        paho = Client(
+        paho = _Paho(
             CallbackAPIVersion.VERSION2,
             client_id=config.client_id,
             clean_session=None if version is Version.V5 else False,
@@ -261,6 +262,7 @@ class Connection:
             paho.ws_set_options(path=address.path)
         if config.will is not None:
             paho.will_set(*config.will)
+        paho.on_plain = self._on_publish_packet
         paho.on_connect = self._on_connect
         paho.on_disconnect = self._on_disconnect
         paho.on_subscribe = self._on_subscribe
@@ -270,36 +272,42 @@ class Connection:
 
     def _on_message(self, _paho: Client, _userdata: None, arrived: MQTTMessage) -> None:
         properties = arrived.properties
-        message = Message(
+        self._on_publish_packet(
             arrived.topic,
             bytes(arrived.payload),
             arrived.qos,
             arrived.retain,
-            self._marker is not None,
             arrived.mid,
-            self.number,
             getattr(properties, "ResponseTopic", None),
             getattr(properties, "CorrelationData", None),
         )
-        if message.qos:
+
+    def _on_publish_packet(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int,
+        retain: bool,
+        mid: int,
+        response_topic: str | None = None,
+        correlation: bytes | None = None,
+    ) -> None:
+        backlog = self._marker is not None
+        message = Message(topic, payload, qos, retain, backlog, mid, self.number, response_topic, correlation)
+        if qos:
             self._unacknowledged.add(message)
-        if message.topic == self._config.marker_topic:
-            if message.payload == self._marker:
+        if topic == self._config.marker_topic:
+            if payload == self._marker:
                 self._marker = None
             self.acknowledge(message)
             return
         try:
             self._on_arrival(message)
-        except Exception as error:  # noqa: BLE001  # whatever it is, `run()` raises it
+        except Exception as error:  # noqa: BLE001  # whatever it is, `live()` raises it
             self._fail(error)
 
     def _on_connect(
-        self,
-        _paho: Client,
-        _userdata: None,
-        flags: ConnectFlags,
-        reason: ReasonCode,
-        properties: Properties | None,
+        self, _paho: Client, _userdata: None, flags: ConnectFlags, reason: ReasonCode, *rest: object
     ) -> None:
         if reason.is_failure:
             self.refused_version = reason.value == _UNSUPPORTED_PROTOCOL_VERSION
@@ -308,7 +316,7 @@ class Connection:
             )
             self._reason = f"the broker refuses the connection: {reason.getName()}{way_out}"
             return
-        allowed = getattr(properties, "ReceiveMaximum", None)
+        allowed = getattr(rest[0], "ReceiveMaximum", None)
         if allowed is not None and allowed < self.allows_inflight:
             self.allows_inflight = allowed
             self._reason = f"the broker takes only {allowed} unacknowledged messages at a time"
@@ -324,12 +332,7 @@ class Connection:
             self._answered.set_result(None)
 
     def _on_subscribe(
-        self,
-        _paho: Client,
-        _userdata: None,
-        _mid: int,
-        reasons: list[ReasonCode],
-        _properties: Properties | None,
+        self, _paho: Client, _userdata: None, _mid: int, reasons: list[ReasonCode], *_: object
     ) -> None:
         wanted = (*(s.filter for s in self._config.subscriptions), self._config.marker_topic)
         refused = [name for name, reason in zip(wanted, reasons, strict=False) if reason.is_failure]
@@ -342,12 +345,7 @@ class Connection:
             self._subscribed.set_result(None)
 
     def _on_disconnect(
-        self,
-        _paho: Client,
-        _userdata: None,
-        flags: DisconnectFlags,
-        reason: ReasonCode,
-        _properties: Properties | None,
+        self, _paho: Client, _userdata: None, flags: DisconnectFlags, reason: ReasonCode, *_: object
     ) -> None:
         if reason.value == _SESSION_TAKEN_OVER:
             why = f'another client came with our client id "{self._config.client_id}": each needs its own'
@@ -365,9 +363,7 @@ class Connection:
             why = "the broker closed the connection without an answer"
         self._end(why)
 
-    def _on_published(
-        self, _paho: Client, _userdata: None, mid: int, _reason: ReasonCode, _properties: Properties | None
-    ) -> None:
+    def _on_published(self, _paho: Client, _userdata: None, mid: int, *_: object) -> None:
         self._farewell.discard(mid)
         if not self._farewell and not self._said.done():
             self._said.set_result(None)
@@ -381,7 +377,9 @@ class Connection:
             return
         self._fd = sock.fileno()
         with socket.socket(fileno=os.dup(self._fd)) as same:  # also reaches below TLS and WebSocket
-            same.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else an off may wait 40 ms for an ACK
+            same.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+            )  # else an off may wait 40 ms for an ACK
         self._loop.add_reader(self._fd, self._read)
         self._write()
         self._look_after()
@@ -400,7 +398,7 @@ class Connection:
     def _read(self) -> None:
         self._paho.loop_read()
         sock = self._paho.socket()
-        while isinstance(sock, ssl.SSLSocket) and sock.pending():  # decrypted bytes that select() cannot see
+        while (pending := getattr(sock, "pending", None)) and pending():  # decrypted, so unseen by select()
             self._paho.loop_read()
             sock = self._paho.socket()
         if sock is None:
@@ -443,6 +441,36 @@ class Connection:
                     topic=self._config.marker_topic,
                 )
             self._send_marker()
+
+
+class _Paho(Client):
+    """The library, but for the PUBLISH without properties that nearly every message is.
+
+    For each message of MQTT 5 the library builds a table of all properties that there are, which is half of
+    what receiving costs. Should its insides change, its own way, through `on_message`, is as good.
+    """
+
+    on_plain: Callable[[str, bytes, int, bool, int], None]
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        command, packet = self._in_packet["command"], self._in_packet["packet"]
+        qos, mid = command >> 1 & 3, 0
+        try:
+            at = 2 + (packet[0] << 8 | packet[1])
+            topic = packet[2:at].decode()
+            if qos:
+                mid = packet[at] << 8 | packet[at + 1]
+                at += 2
+            if self.protocol == MQTTProtocolVersion.MQTTv5:
+                if packet[at]:
+                    return super()._handle_publish()
+                at += 1
+        except (IndexError, UnicodeDecodeError):
+            return super()._handle_publish()
+        if qos > 1 or not topic:
+            return super()._handle_publish()
+        self.on_plain(topic, bytes(packet[at:]), qos, bool(command & 1), mid)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
 def _publish_properties(expiry_s: int | None, response_topic: str | None, correlation: bytes | None) -> Any:

@@ -132,6 +132,11 @@ def health(topics: Topics, payload: GatewayHealthPayload) -> Outgoing:
     return Outgoing(topics.bridge_health, _encode(payload), 0, retain=True)
 
 
+def plain(payload: GatewayHealthPayload) -> dict[str, object]:
+    """A payload as the `data` of an answer."""
+    return msgspec.structs.asdict(payload)
+
+
 def bridge_event(
     topics: Topics, *, event_type: str, at: float, topic: str | None = None, problems: tuple[str, ...] = ()
 ) -> Outgoing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -205,5 +205,5 @@ class ResponsePayload(Struct, kw_only=True):
 
     id: Annotated[str | None, Meta(description="The request's.")]
     status: Literal["ok", "error"]
-    data: dict[str, object]
+    data: dict[str, Any]
     error: Annotated[str | None, Meta(description="A sentence.")]

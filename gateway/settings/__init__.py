@@ -1,4 +1,4 @@
-"""Every knob of the gateway, each with title, unit, default and why; an operator's mistakes are answered in sentences."""
+"""Every knob of the gateway, with title, unit, default and why; mistakes are answered in sentences."""
 
 from gateway.settings.problems import Problem, SettingsError
 from gateway.settings.render import effective

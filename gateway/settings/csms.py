@@ -98,7 +98,7 @@ class Csms(Section):
         BeforeValidator(lambda value: int(value) if value in ("0", "1", "2", "3") else value),
         Field(
             title="Security profile",
-            description="0 no authentication, 1 password, 2 password over TLS, 3 client certificate over TLS. "
+            description="0 none, 1 password, 2 password over TLS, 3 client certificate over TLS. "
             "Default: what follows from the URL, the password and the certificate.",
         ),
     ] = None
@@ -117,15 +117,15 @@ class Csms(Section):
         any_case(get_args(PasswordEncoding)),
         Field(
             title="What the password stands for",
-            description="`hex`: the digits stand for bytes. `text`: sent as it is. `auto`: `hex` for 32 to 40 hex digits "
-            "where only 1.6 is spoken, else `text`.",
+            description="`hex`: for bytes. `text`: for itself. `auto`: `hex` for 32 to 40 hex digits where "
+            "only 1.6 is spoken, else `text`.",
         ),
-    ] = "auto"
+    ] = "auto"  # noqa: S105 - a word about passwords
     ca_file: Annotated[
         ReadableFile | None,
         Field(
             title="Authorities (PEM)",
-            description="Who may have signed the certificate of the CSMS. Default: whom the operating system trusts.",
+            description="Who may have signed the CSMS's certificate. Default: whom the system trusts.",
         ),
     ] = None
     client_cert_file: Annotated[
@@ -150,7 +150,8 @@ class Csms(Section):
                 findings.append(Finding(("password_file",), str(error)))
         elif self.password is not None:
             self._password = self.password.get_secret_value()
-        if self.password_encoding == "hex" and self._password is not None and not _is_hex(self._password):
+        encoding = self.password_encoding
+        if encoding == "hex" and self._password is not None and not _is_hex(self._password):
             findings.append(
                 Finding(
                     ("password",), "is not an even number of hex digits, as password_encoding: hex demands"
@@ -172,8 +173,9 @@ class Csms(Section):
 
     def encoding(self) -> Literal["hex", "text"]:
         """What the password stands for, chosen or inferred. # [TC_085]; 2.0.1 knows only plain text"""
-        if self.password_encoding != "auto":
-            return self.password_encoding
+        encoding = self.password_encoding
+        if encoding != "auto":
+            return encoding
         only_16 = set(self.versions) == {"ocpp1.6"}
         return "hex" if only_16 and self._password is not None and _HEX.fullmatch(self._password) else "text"
 

@@ -55,7 +55,7 @@ def _prefix(prefix: str) -> str:
         check_prefix(prefix)
     except ValueError as error:
         raise ValueError(
-            f'cannot begin topics; allowed: at most {PREFIX_MAX_BYTES} of A–Z a–z 0–9 _ -, with "/" only between levels'
+            f"cannot begin topics; allowed: up to {PREFIX_MAX_BYTES} of A–Z a–z 0–9 _ -, levels parted by /"
         ) from error
     return prefix
 
@@ -100,7 +100,7 @@ class Mqtt(Section):
         ReadableFile | None,
         Field(
             title="Authorities (PEM)",
-            description="Who may have signed the broker's certificate. Default: whom the operating system trusts.",
+            description="Who may have signed its certificate. Default: whom the system trusts.",
             examples=["broker-ca.pem"],
         ),
     ] = None
@@ -116,8 +116,7 @@ class Mqtt(Section):
         Text,
         Field(
             title="Client id",
-            description="The broker keeps the gateway's session under this name: unique at the broker, and never changed "
-            "without need.",
+            description="Names the gateway's session: unique at the broker, not changed without need.",
             max_length=65,
             examples=["ocpp-gateway"],
         ),
@@ -151,8 +150,7 @@ class Mqtt(Section):
         BeforeValidator(listed),
         Field(
             title="Where answers may go",
-            description="Topics below which an MQTT 5 requester may ask for its answer, besides the gateway's own "
-            "`response` topics.",
+            description="Topics below which MQTT 5 requesters may want answers, besides `…/response/…`.",
             examples=[["nodered/replies"]],
         ),
     ] = ()
@@ -161,13 +159,12 @@ class Mqtt(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Mqtt:
-        findings = []
         secure = urlsplit(self.url).scheme in ("mqtts", "wss")
-        for name in ("ca_file", "client_cert_file", "client_key_file"):
-            if getattr(self, name) is not None and not secure:
-                findings.append(
-                    Finding((name,), "is of no use without TLS; mqtt.url must begin with mqtts:// or wss://")
-                )
+        findings = [
+            Finding((name,), "is of no use without TLS; mqtt.url must begin with mqtts:// or wss://")
+            for name in ("ca_file", "client_cert_file", "client_key_file")
+            if getattr(self, name) is not None and not secure
+        ]
         findings += pair(self.client_cert_file, self.client_key_file)
         if self.password is not None and self.password_file is not None:
             findings.append(Finding(("password_file",), "stands beside password; give one of them"))
@@ -205,7 +202,7 @@ class Store(Section):
         Path,
         Field(
             title="Store",
-            description="One SQLite file on a local disk, made when it is not there; relative to the working directory.",
+            description="An SQLite file on a local disk; relative to the working directory.",
             examples=["/var/lib/ocpp-gateway/gateway.db"],
         ),
     ] = Path("gateway.db")
@@ -265,7 +262,6 @@ class HealthPort(Section):
         Field(
             title="Address",
             description="`0.0.0.0` lets other machines ask.",
-            examples=["127.0.0.1", "0.0.0.0"],
         ),
     ] = "127.0.0.1"
     port: Annotated[
@@ -283,8 +279,7 @@ class Gateway(Section):
         int,
         Field(
             title="Lease of a setpoint",
-            description="A device that has heard no heartbeat for so long falls back to its safe limit. At least twice "
-            "the time between heartbeats.",
+            description="Silent for so long, the gateway is lost to a device. At least two heartbeats.",
             ge=5,
             le=7200,
         ),

@@ -1,4 +1,4 @@
-"""Settings in layers: a station's own over `defaults` over what a shared `csms` entry says; each value keeps its origin."""
+"""A station's own settings over `defaults`, over shared `csms` entries; each value keeps its origin."""
 
 from __future__ import annotations
 
@@ -103,11 +103,12 @@ class Layers:
         if path == ("stations",) and isinstance(base, list):
             return self._over_list(base, over)
         base = shorthand(base) if path and path[-1] == "csms" else base
-        laid = dict(base) if isinstance(base, dict) else {}
+        laid: Tree = dict(base) if isinstance(base, dict) else {}
         spelt = {_folded(key): key for key in laid}
         for key, value in over.items():
-            here = spelt.get(_folded(key), key)
-            laid.pop(_INSTEAD.get(here, ""), None)
+            here: str = spelt.get(_folded(key)) or key
+            if here in _INSTEAD:
+                laid.pop(_INSTEAD[here], None)
             laid[here] = self._over(laid.get(here), value, (*path, here), (*named, key))
         return laid
 
@@ -198,10 +199,10 @@ class Layers:
         section = shorthand(station.get("csms", {}))
         if not isinstance(section, dict) or "endpoint" not in section:
             return section
-        shared, name = self.tree.get("csms"), section["endpoint"]
-        entry = shared.get(name) if isinstance(shared, dict) and isinstance(name, str) else None
+        shared, name = _mapping(self.tree.get("csms")), str(section["endpoint"])
+        entry = shared.get(name)
         if not isinstance(entry, dict):
-            near = similar(str(name), _mapping(shared))
+            near = similar(name, shared)
             problem = Problem(
                 (*path, "csms", "endpoint"), f'"{name}" is no entry of the top-level csms{near}'
             )
@@ -321,12 +322,10 @@ def _as_default(path: Path) -> Path:
 
 def _at(tree: Any, path: Path) -> Any:
     for step in path:
-        if isinstance(tree, list) and isinstance(step, int) and step < len(tree):
-            tree = tree[step]
-        elif isinstance(tree, dict) and step in tree:
-            tree = tree[step]
-        else:
+        in_list = isinstance(tree, list) and isinstance(step, int) and step < len(tree)
+        if not in_list and not (isinstance(tree, dict) and step in tree):
             return None
+        tree = tree[step]
     return tree
 
 

@@ -1,4 +1,4 @@
-"""Everything that is wrong is said at once, each with its place, its value unless that is a secret, and what is allowed."""
+"""Everything that is wrong is said at once: place, value unless it is a secret, and what is allowed."""
 
 from __future__ import annotations
 
@@ -56,8 +56,9 @@ class SettingsError(Exception):
 
 
 def dotted(path: Path) -> str:
-    """`stations[1].connectors[0].type`."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    """`stations[1].connectors[0].type`; a key that has a dot itself stands in brackets too."""
+    plain = (isinstance(step, str) and "." not in step for step in path)
+    text = "".join(f".{step}" if key else f"[{step}]" for step, key in zip(path, plain, strict=True))
     return text.removeprefix(".")
 
 
@@ -70,7 +71,7 @@ def similar(word: str, words: Iterable[str]) -> str:
 
 
 def translated(error: ValidationError, root: type[BaseModel], at: Path = ()) -> Iterator[tuple[Path, str]]:
-    """pydantic's findings as (path below the root, sentence)."""
+    """The findings of pydantic as (path below the root, sentence)."""
     found = error.errors(include_url=False)
     around = {details["loc"][:length] for details in found for length in range(len(details["loc"]))}
     for details in found:
@@ -79,11 +80,10 @@ def translated(error: ValidationError, root: type[BaseModel], at: Path = ()) -> 
         path = at + tuple(step for step in details["loc"] if step != "[key]")
         if details["type"] == "findings":
             for finding in details["ctx"]["findings"]:
-                shown = _shown(_value(details["input"], finding.path))
-                yield (
-                    path + finding.path,
-                    _sentence(shown if _may_show(path + finding.path, root) else "", finding.sentence),
-                )
+                place = path + finding.path
+                told = not finding.hidden and _may_show(place, root)
+                shown = _shown(_value(details["input"], finding.path)) if told else ""
+                yield place, _sentence(shown, finding.sentence)
         else:
             yield path, _translated(details, path, root)
 
@@ -184,11 +184,11 @@ def _without_password(text: str) -> str:
 
 
 def _value(data: Any, path: Path) -> Any:
-    """What stands below an input of pydantic, which is a mapping or already a section."""
+    """What stands below an input of pydantic."""
     for step in path:
         try:
-            data = data[step] if isinstance(data, Mapping | Sequence) else getattr(data, str(step))
-        except (KeyError, IndexError, TypeError, AttributeError):
+            data = data[step]
+        except (KeyError, IndexError, TypeError):
             return None
     return data
 

@@ -51,9 +51,7 @@ def _station(station: Station) -> dict[str, Any]:
         told["connectors"] = [{}]
     numbered = iter(core.connectors)
     for group in [told] if station.evses is None else told["evses"]:
-        for connector in group["connectors"]:
-            connector |= _plain_connector(next(numbered))
-        group["connectors"] = [_Line(connector) for connector in group["connectors"]]
+        group["connectors"] = [_Line(_plain_connector(next(numbered))) for _ in group["connectors"]]
     last = {key: told.pop(key) for key in ("policy", "variables") if key in told}
     told |= last | {"variables": dict(core.variables)}
     return told

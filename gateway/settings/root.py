@@ -1,4 +1,4 @@
-"""The whole configuration: read in layers, judged at once, and handed to each part in that part's own type."""
+"""The whole configuration: read in layers, judged at once, handed to each part in its own type."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     ] = {}
     defaults: Annotated[
         StationDefaults,
-        Field(title="Defaults", description="What holds for every station that does not say otherwise."),
+        Field(title="Defaults", description="What holds for stations that do not say otherwise."),
     ] = StationDefaults()
     stations: Annotated[
         tuple[Station, ...],
@@ -80,7 +80,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """`load` has laid all sources over each other: only then a list of stations can be addressed by name."""
+        """`load` has laid all sources over each other; only so the environment can name a station."""
         return (init_settings,)
 
     @model_validator(mode="after")
@@ -184,9 +184,8 @@ def load(path: FilePath, environ: Mapping[str, str]) -> Settings:
             Problem(layers.origin(where), sentence) for where, sentence in translated(error, Settings)
         ]
     if problems or settings is None:
-        raise SettingsError(
-            str(path), [_located(problem, layers, document) for problem in dict.fromkeys(problems)]
-        )
+        located = [_located(problem, layers, document) for problem in dict.fromkeys(problems)]
+        raise SettingsError(str(path), sorted(located, key=lambda problem: problem.line or 0))
     return settings
 
 

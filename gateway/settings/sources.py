@@ -30,8 +30,10 @@ class Document:
     def __init__(self, file: FilePath) -> None:
         """Raise SettingsError when it cannot be read, is no YAML, or gives a key twice."""
         self._node: yaml.Node | None = None
+        text = ""
         try:
-            loader = _Loader(file.read_text(encoding="utf-8-sig"))
+            text = file.read_text(encoding="utf-8-sig")
+            loader = _Loader(text)
             self._node = loader.get_single_node()
             data = None
             if self._node is not None:
@@ -42,7 +44,7 @@ class Document:
             why = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8 text"
             raise SettingsError(str(file), [Problem((), f"The file cannot be read: {why}.")]) from error
         except yaml.MarkedYAMLError as error:
-            raise SettingsError(str(file), [_no_yaml(error)]) from error
+            raise SettingsError(str(file), [_no_yaml(error, text)]) from error
         except (yaml.YAMLError, RecursionError) as error:
             raise SettingsError(str(file), [Problem((), f"The file is no YAML: {error}.")]) from error
         if not isinstance(data, dict | None):
@@ -90,7 +92,7 @@ def from_environment(environ: Mapping[str, str], settings: type[BaseSettings]) -
 def from_secret_files(
     directory: FilePath, names: Mapping[str, Path]
 ) -> tuple[list[tuple[Path, str, FilePath]], list[Problem]]:
-    """The secrets of a directory whose files bear one of the names: (what it belongs to, the secret, the file)."""
+    """The secrets in files that bear one of the names: (what it belongs to, the secret, the file)."""
     found: list[tuple[Path, str, FilePath]] = []
     problems = []
     try:
@@ -119,12 +121,11 @@ class _Environment(EnvSettingsSource):
             return value
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C loader may be missing
-    """YAML 1.2's idea of scalars: `0123` and `12:30` are text, `yes` is judged where a boolean is expected."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - as in PyYAML
-
-
+# With the scalars of YAML 1.2: `0123` and `12:30` are text, `yes` is judged where a boolean is expected.
+# PyYAML has its fast reader only where it was built with libyaml.
+_Loader: Any = type(
+    "_Loader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), {"yaml_implicit_resolvers": {}}
+)
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("int", r"0|-?[1-9][0-9]*", "-0123456789"),
@@ -156,12 +157,14 @@ def _given_twice(node: yaml.Node, path: Path) -> Iterator[Problem]:
                 pending.append((value, (*path, name)))
 
 
-def _no_yaml(error: yaml.MarkedYAMLError) -> Problem:
+def _no_yaml(error: yaml.MarkedYAMLError, text: str) -> Problem:
     # Not the error's own text: it quotes the line, which may hold a password.
     mark = error.problem_mark or error.context_mark
     place = f"column {mark.column + 1}: " if mark else ""
     said = " ".join(part for part in (error.context, error.problem) if part)
-    hint = "; indent with spaces, not tabs" if "'\\t'" in said else ""
+    lines = text.splitlines()
+    line = lines[mark.line] if mark and mark.line < len(lines) else ""
+    hint = "; indent with spaces, not with tabs" if "\t" in line[: len(line) - len(line.lstrip())] else ""
     return Problem((), f"This is no YAML, {place}{said}{hint}.", mark.line + 1 if mark else None)
 
 

@@ -96,11 +96,11 @@ def findings_in(variables: Mapping[str, str], config: StationConfig) -> Iterator
             definition, value = named(name, text)
             normal(definition, value, config)
         except (UnknownVariable, VariableError) as error:
-            yield Finding(("variables", name), str(error).rstrip("."))
+            yield Finding(("variables", name), str(error).rstrip("."), hidden=True)
             continue
         other = seen.setdefault(name_of(definition), name)
         if other != name:
-            yield Finding(("variables", name), f"is the same as {other}; give one of them")
+            yield Finding(("variables", name), f"is the same as {other}; give one of them", hidden=True)
 
 
 def texts(variables: Mapping[str, str]) -> dict[str, str]:

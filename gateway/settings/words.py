@@ -1,4 +1,4 @@
-"""What an operator may write for a word, a text, a version or a file, and the one form that it takes inside."""
+"""What may be written for a word, a text, a version or a file, and the one form that it takes inside."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class Finding(NamedTuple):
 
     path: tuple[str | int, ...]
     sentence: str
+    hidden: bool = False
+    """The value is not to be told, or the sentence has it already."""
 
 
 def refuse(findings: Sequence[Finding]) -> NoReturn:

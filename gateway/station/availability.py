@@ -229,11 +229,10 @@ def is_plugged(evse: Evse, connector: Connector) -> bool:
 
 def active_connector(evse: Evse) -> Connector:
     """The connector that the EVSE uses, or would use."""
-    wanted = (
-        evse.transaction.n
-        if evse.transaction is not None
-        else (evse.grant.n if evse.grant is not None else 0)
-    )
+    transaction, grant = evse.transaction, evse.grant
+    wanted = 0 if grant is None else grant.n
+    if transaction is not None and (transaction.plugged or transaction.ending or wanted):
+        wanted = transaction.n  # else it uses the connector that is plugged first (# E01.FR.16)
     plugged = [connector for connector in evse.connectors if is_plugged(evse, connector)]
     for connector in (*plugged, *evse.connectors):
         if connector.config.n == wanted:

@@ -412,8 +412,8 @@ class StationConfig(Struct, frozen=True, kw_only=True):
     policy: Policy = field(default_factory=Policy)
     variables: dict[str, str] = {}
     """Initial values: a 1.6 key or `Component.Variable` / `Component.Variable[Instance]` → text."""
-    seed: str = ""
-    """Random text fixed at the station's first start; ids are derived from it."""
+    time_zone: str = "UTC"
+    """An IANA name: the zone of device stamps that name none."""
 
 
 class Flavor(Struct, frozen=True, kw_only=True):

@@ -160,6 +160,7 @@ def _answered(state: StationState, turn: Turn, lane: Lane, answer: Answer, *, la
         return _failed(state, turn, lane, row, answer)
     if not last:
         row.step += 1
+        lane.in_flight = None
         turn.save("outbox", str(row.position), row)
         return Told(row, answer, finished=False)
     _drop_first(turn, lane)

@@ -60,7 +60,6 @@ def may_energize(state: StationState, evse: Evse, connector: Connector, limit: f
         and connector.fresh
         and connector.away_since is None
         and state.broker_up
-        and not state.stopping
         and availability.is_plugged(evse, connector)
         and not availability.is_faulted(connector)
         and (transaction is not None or availability.is_operative(state, evse, connector))

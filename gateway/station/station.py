@@ -47,7 +47,7 @@ from gateway.station.events import (
     TimePassed,
     TokenPresented,
 )
-from gateway.station.model import TriggerReason
+from gateway.station.model import RegistrationStatus, TriggerReason
 from gateway.station.reports import Failed, FailureKind, TransactionEvent
 from gateway.station.turn import Turn
 
@@ -116,6 +116,13 @@ class Station:
             if transaction is not None and transaction.sent and transaction.version in state.config.versions:
                 return (transaction.version,)
         return state.config.versions
+
+    @property
+    def muted(self) -> bool:
+        """Whether requests of the CSMS get no answer at all now (# 1.6 §4.2: while Rejected)."""
+        state = self.state
+        rejected = state.registration is RegistrationStatus.REJECTED
+        return rejected and state.flavor is not None and not state.flavor.answers_while_rejected
 
     def link_settings(self) -> ChangeLink:
         """What the link has to obey from its first connection on."""
@@ -189,7 +196,8 @@ class Station:
         sampling.reading_came(state, turn, evse, connector, event.at)
         metering.show(state, turn, evse, connector, stale=False)
         ending = transaction is not None and (transaction.ending or transaction.energy_limit_wh is not None)
-        if returned or ending or evse.beginning is not None or metering.draws(connector) != drew:
+        signed = event.signed is not None and transaction is None
+        if returned or ending or signed or evse.beginning is not None or metering.draws(connector) != drew:
             return True
         if transaction is not None:
             views.show_transaction(state, turn, evse)
@@ -212,6 +220,7 @@ class Station:
             evse.trigger = evse.trigger or TriggerReason.CABLE_PLUGGED_IN
         if facts.plugged is False:
             connector.record.ended_in_plug_session = False
+            connector.signed = connector.signed if evse.transaction is not None else None
         if facts.energized is False and energized is not False:
             evse.opened_at = turn.now.monotonic if energized else evse.opened_at
         state.save_connector(turn, connector)

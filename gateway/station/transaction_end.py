@@ -140,6 +140,7 @@ def finish(
         register_wh=register,
     )
     evse.measured = False
+    connector.signed = None
     evse.record.spent = tuple(sorted(set(transaction.start_points) & set(transaction.reached) & held))
     state.save_evse(turn, evse)
     if availability.is_plugged(evse, connector):

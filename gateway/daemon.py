@@ -1,0 +1,437 @@
+"""The only wiring: one store, one MQTT session, one runner a station; what ends is noticed, what stops says so."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import secrets
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import structlog
+from msgspec.structs import replace
+
+from gateway import __version__
+from gateway.counters import Counters
+from gateway.health import CommitTimes, Condition, Health, HealthPortTaken
+from gateway.logs import FrameLog, configure
+from gateway.mqtt import encoding
+from gateway.mqtt.actions import BridgeAsked
+from gateway.mqtt.decoded import GatewayHeard
+from gateway.mqtt.encoding import ReplyTo
+from gateway.mqtt.outlet import Outlet
+from gateway.mqtt.payloads import decode
+from gateway.mqtt.payloads_out import GatewayHealthPayload, GatewayInfoPayload
+from gateway.mqtt.session import MqttClient
+from gateway.mqtt.timestamps import rfc3339
+from gateway.mqtt.topics import BRIDGE, GESTURES
+from gateway.runner import Runner, decoded_records
+from gateway.station.effects import Respond
+from gateway.station.events import ActionRequested, BrokerConnected, BrokerLost, Stopping
+from gateway.store import Store, StoreError, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.mqtt.arrivals import Message
+    from gateway.mqtt.topics import Address
+    from gateway.settings import Settings
+    from gateway.station.events import Event
+
+_log = structlog.get_logger("gateway")
+_DEFAULT_CLIENT_ID = "ocpp-gateway"
+_LISTEN_FIRST_S = 1.0
+"""At the first connection: how long to listen for another gateway before saying anything."""
+_STOP_TIMEOUT_S = 5.0
+_QUIET_S = 10.0
+"""The same complaint about the same topic is not repeated within this."""
+_MOST_COMPLAINTS = 1000
+_SWITCH_INTERVAL_S = 0.001
+"""The store's thread must get its turn at the interpreter although the loop is busy."""
+
+
+class SecondGatewayError(Exception):
+    """Another live gateway uses the same prefix."""
+
+
+class Gateway:
+    """The whole gateway while it runs."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        """Wire everything; nothing runs yet."""
+        self._settings = settings
+        self._store = store
+        self.counters = Counters()
+        log = settings.log
+        self._frames = FrameLog(
+            log.frames_file,
+            log.frames_max_mb * 1_000_000,
+            log.frames_backups,
+            mask_tokens=log.frames_mask_tokens,
+        )
+        self.topics = settings.topics()
+        self.instance = _instance(store)
+        self._epoch = ""
+        self._began = time.monotonic()
+        self._rivals_heard = False
+        self._introduced = False
+        self._failure: Exception | None = None
+        self._stop = asyncio.Event()
+        self._complained: dict[str, float] = {}
+        self._listening: asyncio.TimerHandle | None = None
+        will = self._heartbeat("offline", at=None)
+        config = settings.mqtt_config(self.instance, (will.topic, will.payload, will.qos, will.retain))
+        if config.client_id == _DEFAULT_CLIENT_ID:
+            config = replace(config, client_id=f"{_DEFAULT_CLIENT_ID}-{self.instance}")
+        self.client = MqttClient(
+            config, on_message=self._arrived, on_connected=self._connected, on_disconnected=self._disconnected
+        )
+        self.outlet = Outlet(self.client, self.topics, time.time)
+        self.runners: dict[str, Runner] = {}
+        self._zones: dict[str, ZoneInfo] = {}
+        commits = CommitTimes()
+        store.on_commit = lambda seconds, _submissions: commits.observe(seconds)
+        self.health = Health(self.counters, commits, self.condition)
+
+    # -------------------------------------------------------------- life
+
+    async def run(self) -> None:
+        """Run until `stop`; raises what made any part of it fail."""
+        self._load()
+        if self._settings.health.port is not None:
+            self.health.start(self._settings.health.host, self._settings.health.port)
+        for runner in self.runners.values():
+            runner.start()
+        gc.collect()
+        gc.freeze()  # what is there now stays: thousands of stations need not be looked through again and again
+        tasks = [asyncio.create_task(self.client.run(), name="mqtt")]
+        tasks += [
+            asyncio.create_task(runner.run(), name=f"link of {name}") for name, runner in self.runners.items()
+        ]
+        tasks.append(asyncio.create_task(self._beat(), name="heartbeat"))
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopping}:
+                task.result()
+                _log.error("A part of the gateway ended by itself.", part=task.get_name())
+        finally:
+            await self._shut_down([*tasks, stopping])
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Let `run` return after a clean end."""
+        self._stop.set()
+
+    def _load(self) -> None:
+        stored = dict(self._store.load_all())
+        folded = {name.casefold(): records for name, records in stored.items()}
+        for config in self._settings.station_configs():
+            records = decoded_records(config.name, folded.get(config.name.casefold(), {}))
+            self.runners[config.name] = Runner(
+                config,
+                self._settings.link_config(config.name),
+                records,
+                store=self._store,
+                outlet=self.outlet,
+                counters=self.counters,
+                frames=self._frames,
+                random=random.random,
+            )
+        ours = {name.casefold() for name in self.runners}
+        self._gone = {
+            name: [int(key) for key in records.get("connector", {})]
+            for name, records in stored.items()
+            if name.casefold() not in ours and name != BRIDGE
+        }
+        for name in self._gone:
+            _log.warning(
+                "A station is no longer configured; what it had to tell stays in the store.", station=name
+            )
+
+    async def _shut_down(self, tasks: Sequence[asyncio.Task[object]]) -> None:
+        for runner in self.runners.values():
+            runner.take(Stopping())
+        stops = [asyncio.create_task(runner.stop()) for runner in self.runners.values()]
+        if stops:
+            await asyncio.wait(stops, timeout=_STOP_TIMEOUT_S)
+        farewell = self._heartbeat("stopping", at=time.time())
+        try:
+            async with asyncio.timeout(_STOP_TIMEOUT_S):
+                await self.client.stop([(farewell.topic, farewell.payload, farewell.qos, farewell.retain)])
+        except TimeoutError:
+            _log.warning("The MQTT broker did not take the farewell in time.")
+        everything = [*tasks, *stops]
+        for task in everything:
+            task.cancel()
+        await asyncio.gather(*everything, return_exceptions=True)
+        await self._store.close()
+        await self.health.stop()
+        self._frames.close()
+
+    # -------------------------------------------------------------- the broker
+
+    def _connected(self) -> None:
+        if self._introduced or self._rivals_heard:
+            self._introduce()
+        else:
+            self._listening = asyncio.get_running_loop().call_later(_LISTEN_FIRST_S, self._introduce)
+
+    def _introduce(self) -> None:
+        """A new epoch: first every setpoint, energizing nothing that is not fresh, then online."""
+        self._listening = None
+        if self._failure is not None or not self.client.connected:
+            return
+        self._introduced = True
+        self._epoch = secrets.token_hex(3)
+        for runner in self.runners.values():
+            runner.take(BrokerConnected(self._epoch))
+        self.outlet.send(self._heartbeat("online", at=time.time()))
+        names = sorted(self.runners)
+        self.outlet.send(
+            encoding.info(
+                self.topics,
+                GatewayInfoPayload(version=__version__, contract=1, instance=self.instance, stations=names),
+            )
+        )
+        for name, connectors in self._gone.items():
+            for n in (0, *connectors):
+                for topic in self.topics.retained(name, n):
+                    self.outlet.send(encoding.cleared(topic))
+
+    def _disconnected(self, reason: str) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+            self._listening = None
+        _log.warning("The MQTT connection is gone.", reason=reason)
+        for runner in self.runners.values():
+            runner.take(BrokerLost())
+
+    def _heartbeat(self, state: str, at: float | None) -> encoding.Outgoing:
+        interval_s = self._settings.gateway.heartbeat_interval_s
+        return encoding.heartbeat(
+            self.topics,
+            state=state,
+            instance=self.instance,
+            epoch=self._epoch or None,
+            interval_s=interval_s,
+            at=at,
+        )
+
+    async def _beat(self) -> None:
+        """Repeat the heartbeat: devices keep a contactor closed only while they hear it."""
+        while True:
+            await asyncio.sleep(self._settings.gateway.heartbeat_interval_s)
+            if self.client.connected and self._introduced:
+                self.outlet.send(self._heartbeat("online", at=time.time()))
+                self.outlet.send(encoding.health(self.topics, self.report()))
+
+    def _heard(self, heard: GatewayHeard) -> None:
+        """A gateway on our prefix: ourselves, or one too many."""
+        if heard.instance == self.instance or heard.instance is None or heard.state != "online":
+            self._rivals_heard = True
+            if self._listening is not None:
+                self._listening.cancel()
+                self._introduce()
+            return
+        self._failure = SecondGatewayError(
+            f"Another gateway (instance {heard.instance}) is online below the prefix {self.topics.prefix!r} of this "
+            "broker. Stop it, or give this one another mqtt.prefix. If it crashed together with the broker, clear "
+            f"its retained message: mosquitto_pub -r -n -t {self.topics.bridge_state}"
+        )
+        self.outlet.send(
+            encoding.bridge_event(
+                self.topics, event_type="second_gateway", at=time.time(), problems=(str(self._failure),)
+            )
+        )
+        self.stop()
+
+    # -------------------------------------------------------------- messages
+
+    def _arrived(self, message: Message) -> None:
+        address = self.topics.parse(message.topic)
+        if address is None:
+            self._complain("unknown_topic", message.topic, ("no device topic is built like this",))
+            self.outlet.acknowledge(message)
+            return
+        self.counters.messages[address.channel] += 1
+        runner = self.runners.get(address.station)
+        if runner is None and address.station != BRIDGE:
+            known = ", ".join(sorted(self.runners)[:10])
+            self._complain(
+                "unknown_station", message.topic, (f"there is no such station; there are: {known}",)
+            )
+            self.outlet.acknowledge(message)
+            return
+        event, number = self._decoded(address, message)
+        if event is None:
+            self.outlet.acknowledge(message)
+        elif isinstance(event, GatewayHeard):
+            self._heard(event)
+            self.outlet.acknowledge(message)
+        elif isinstance(event, BridgeAsked):
+            self._bridge_asked(event)
+            self.outlet.acknowledge(message)
+        elif runner is not None and self._exists(runner, address, event):
+            runner.take(event, message)
+        else:
+            self.outlet.forget(number)
+            self._complain(
+                "unknown_topic", message.topic, (f"this station has no connector {address.n} for that",)
+            )
+            self.outlet.acknowledge(message)
+
+    def _decoded(
+        self, address: Address, message: Message
+    ) -> tuple[Event | BridgeAsked | GatewayHeard | None, int]:
+        """What a message says, with what is wrong in it reported; and the number of its answer."""
+        number = 0
+        if address.channel == "request":
+            number = self.outlet.expect(ReplyTo(address, None, message.response_topic, message.correlation))
+        gesture = address.channel in GESTURES or address.channel == "request"
+        decoded = decode(
+            address,
+            message.payload,
+            arrived_at=time.time(),
+            retained=message.retain or (message.backlog and not gesture),
+            backlog=message.backlog,
+            zone=self._zone(address.station),
+            reply_to=number,
+        )
+        for name, count in decoded.counters.items():
+            self.counters.problems[name] += count
+        if decoded.problems:
+            self._complain("message_refused", message.topic, decoded.problems)
+        if number:
+            if decoded.request_id is not None:
+                self.outlet.name(number, decoded.request_id)
+            if decoded.refusal is not None:
+                self.outlet.respond(Respond(number, ok=False, data={}, error=decoded.refusal))
+            elif decoded.event is None:
+                self.outlet.forget(number)
+        return decoded.event, number
+
+    def _exists(self, runner: Runner, address: Address, event: Event) -> bool:
+        if address.n == 0:
+            return address.channel not in {"status"} or isinstance(event, ActionRequested)
+        return address.n in runner.station.state.by_n
+
+    def _zone(self, station: str) -> ZoneInfo:
+        runner = self.runners.get(station)
+        name = "UTC" if runner is None else runner.station.state.config.time_zone
+        zone = self._zones.get(name)
+        if zone is None:
+            zone = self._zones[name] = ZoneInfo(name)
+        return zone
+
+    def _complain(self, event_type: str, topic: str, problems: tuple[str, ...]) -> None:
+        """One line, one event; not for every message of a device that is always wrong."""
+        self.counters.problems[event_type] += 1
+        now = time.monotonic()
+        key = f"{event_type} {topic}"
+        if now - self._complained.get(key, -_QUIET_S) < _QUIET_S:
+            return
+        if len(self._complained) >= _MOST_COMPLAINTS:
+            self._complained.clear()
+        self._complained[key] = now
+        _log.warning(
+            "An MQTT message was refused.", cause=event_type, topic=topic, problems="; ".join(problems)
+        )
+        self.outlet.send(
+            encoding.bridge_event(
+                self.topics, event_type=event_type, at=time.time(), topic=topic, problems=problems
+            )
+        )
+
+    def _bridge_asked(self, asked: BridgeAsked) -> None:
+        if asked.action == "health":
+            self.outlet.respond(
+                Respond(asked.reply_to, ok=True, data=encoding.plain(self.report()), error=None)
+            )
+        else:
+            error = f"{asked.action} is not allowed here"
+            self.outlet.respond(Respond(asked.reply_to, ok=False, data={}, error=error))
+
+    # -------------------------------------------------------------- health
+
+    def condition(self) -> Condition:
+        """For the health page."""
+        states = {name: runner.station.state for name, runner in self.runners.items()}
+        failing = next((state.last_error for state in states.values() if not state.storing), None)
+        return Condition(
+            broker_connected=self.client.connected,
+            stations=len(states),
+            sessions=sum(state.linked for state in states.values()),
+            queued=sum(len(state.outbox) for state in states.values()),
+            store_error=failing,
+            last_errors={name: state.last_error for name, state in states.items() if state.last_error},
+        )
+
+    def report(self) -> GatewayHealthPayload:
+        """How the gateway is, now."""
+        states = [runner.station.state for runner in self.runners.values()]
+        writable = all(state.storing for state in states)
+        problems = [] if writable else ["the store cannot be written: no new transaction starts"]
+        if not self.client.connected:
+            problems.append("there is no connection to the MQTT broker")
+        connected = sum(state.linked for state in states)
+        status = "ok" if not problems and connected == len(states) else "degraded"
+        if not writable or not self.client.connected:
+            status = "failing"
+        return GatewayHealthPayload(
+            status=status,  # type: ignore[arg-type]  # one of its three words
+            timestamp=rfc3339(time.time()),
+            uptime_s=round(time.monotonic() - self._began, 1),
+            stations=len(states),
+            connected=connected,
+            queued=sum(len(state.outbox) for state in states),
+            devices_online=sum(connector.fresh for state in states for connector in state.by_n.values()),
+            store_writable=writable,
+            problems=problems,
+            counters={
+                "mqtt_received": sum(self.counters.messages.values()),
+                "mqtt_sent": self.outlet.published,
+                "quarantined": self.counters.quarantined,
+                **self.counters.problems,
+            },
+        )
+
+
+def _instance(store: Store) -> str:
+    """A name of this gateway that outlives it: it goes with the store."""
+    known = store.load(BRIDGE).get("gateway", {}).get("instance")
+    if known:
+        return known.decode()
+    instance = secrets.token_hex(4)
+    store.submit(BRIDGE, [Write("gateway", "instance", instance.encode())], lambda _error: None)
+    return instance
+
+
+async def run(settings: Settings) -> int:
+    """Run the gateway until a signal; the exit code."""
+    configure(settings.log.level, settings.log.format)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    size = settings.store.max_size_mib
+    try:
+        store = Store.open(settings.store.path, size_limit_bytes=None if size is None else size * 1024 * 1024)
+    except StoreError as error:
+        _log.critical("The store cannot be opened.", reason=str(error))
+        return 1
+    gateway = Gateway(settings, store)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, gateway.stop)
+    try:
+        await gateway.run()
+    except SecondGatewayError as error:
+        _log.critical(str(error))
+        return 3
+    except HealthPortTaken as error:
+        _log.critical(str(error))
+        return 1
+    return 0

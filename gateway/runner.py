@@ -1,0 +1,471 @@
+"""One station's loop: what happens goes in, is decided, is on disk, and only then is said; off alone is faster."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+import uuid
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from gateway.csms.conversation import Conversation
+from gateway.csms.dialects import DIALECTS
+from gateway.csms.link import Link
+from gateway.station.effects import (
+    Answer,
+    Ask,
+    ChangeLink,
+    CloseLink,
+    Command,
+    Effect,
+    HoldLink,
+    Notify,
+    Publish,
+    Quarantine,
+    Respond,
+    Save,
+    SetPoint,
+)
+from gateway.station.events import (
+    Answered,
+    Event,
+    LinkClosed,
+    LinkOpened,
+    MeterSampled,
+    Restarted,
+    StoreChanged,
+    TimePassed,
+)
+from gateway.station.model import Moment
+from gateway.station.recovery import RECORD_TYPES
+from gateway.station.station import Station
+from gateway.store import StoreFull, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gateway.counters import Counters
+    from gateway.csms.closing import LinkClosed as LinkEnd
+    from gateway.csms.endpoint import LinkConfig
+    from gateway.logs import FrameLog
+    from gateway.mqtt.arrivals import Message
+    from gateway.mqtt.outlet import Outlet
+    from gateway.station.model import StationConfig
+    from gateway.store import Store
+
+_log = structlog.get_logger("gateway.station")
+_encode = msgspec.json.Encoder().encode
+_DECODERS = {kind: msgspec.json.Decoder(record) for kind, record in RECORD_TYPES.items()}
+_CLOCK_TRUSTED_AFTER = 1767225600.0
+"""2026-01-01: a host clock before this was never set."""
+_STORE_RETRY_S = 5.0
+_SOONEST_S = 0.005
+"""A deadline that has passed already is looked at after this; the loop must breathe."""
+BACKLOG_LIMIT = 20_000
+"""Submissions waiting for the disk over all stations, beyond which meter readings (QoS 0) are passed over."""
+
+
+def moment() -> Moment:
+    """The clocks, now; the only place where they are read for a station."""
+    wall = time.time()
+    return Moment(wall, time.monotonic(), wall >= _CLOCK_TRUSTED_AFTER)
+
+
+def decoded_records(
+    name: str, stored: Mapping[str, Mapping[str, bytes]]
+) -> dict[str, dict[str, msgspec.Struct]]:
+    """A station's records; one that cannot be read is left out, loudly, and stays in the store."""
+    records: dict[str, dict[str, msgspec.Struct]] = {}
+    for kind, bodies in stored.items():
+        decoder = _DECODERS.get(kind)
+        if decoder is None:
+            continue
+        kept = records[kind] = {}
+        for key, body in bodies.items():
+            try:
+                kept[key] = decoder.decode(body)
+            except msgspec.MsgspecError as error:
+                _log.error(
+                    "A stored record cannot be read.", station=name, kind=kind, record=key, reason=str(error)
+                )
+    return records
+
+
+class _Turn:
+    """What one event led to, waiting for the disk."""
+
+    __slots__ = ("effects", "message", "waits", "writes")
+
+    def __init__(self, effects: list[Effect], message: Message | None, writes: list[Write]) -> None:
+        self.effects = effects
+        self.message = message
+        self.writes = writes
+        self.waits = bool(writes)
+
+
+class Runner:
+    """Runs one station; all of it on the event loop's thread."""
+
+    def __init__(  # noqa: PLR0913 - the parts of the house
+        self,
+        config: StationConfig,
+        link_config: LinkConfig,
+        records: Mapping[str, Mapping[str, msgspec.Struct]],
+        *,
+        store: Store,
+        outlet: Outlet,
+        counters: Counters,
+        frames: FrameLog,
+        random: Callable[[], float],
+    ) -> None:
+        """Take up a station; `start` lets it run."""
+        self.name = config.name
+        self.station = Station(config, records)
+        self._store = store
+        self._outlet = outlet
+        self._counters = counters
+        self._frames = frames
+        self._link_config = link_config
+        self.link = Link(
+            link_config,
+            offered=self.station.offered_versions,
+            opened=self._link_opened,
+            received=self._frame_received,
+            closed=self._link_closed,
+            random=random,
+        )
+        self._conversation: Conversation | None = None
+        self._call_timeout_s = 30.0
+        self._refs = itertools.count(1)
+        self._mailbox: deque[tuple[Event, Message | None]] = deque()
+        self._busy = False
+        self._turns: deque[_Turn] = deque()
+        self._unsaved: dict[tuple[str, str], Write] = {}
+        """What the disk refused, to be written with the next turn."""
+        self._revisions: dict[int, int] = {}
+        """Connector → setpoint revision last published."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._ended = False
+
+    # -------------------------------------------------------------- life
+
+    def start(self) -> None:
+        """Settle what the former run left, before the first fact is let in."""
+        self.take(Restarted(uuid.uuid4().hex))
+        for complaint in self.station.state.variables.complaints:
+            _log.warning(complaint, station=self.name)
+        self._change_link(self.station.link_settings())
+
+    async def run(self) -> None:
+        """Keep the link to the CSMS; ends with `stop`, or with the error of a callback."""
+        await self.link.run()
+
+    async def stop(self) -> None:
+        """Close the link cleanly and let nothing more happen."""
+        self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+        await self.link.stop()
+
+    # -------------------------------------------------------------- taking events
+
+    def take(self, event: Event, message: Message | None = None) -> None:
+        """Something happened; `message` is acknowledged once what it changed is on disk."""
+        self._mailbox.append((event, message))
+        if not self._busy:
+            self._drain()
+
+    def _drain(self) -> None:
+        self._busy = True
+        try:
+            while self._mailbox:
+                event, message = self._mailbox.popleft()
+                if self._passed_over(event):
+                    self._acknowledge(message)
+                    continue
+                self._handle(event, message)
+        finally:
+            self._busy = False
+        self._flush()
+        self._arm()
+
+    def _passed_over(self, event: Event) -> bool:
+        """Whether the disk is so far behind that a meter reading has to be let go."""
+        if isinstance(event, MeterSampled) and self._store.pending > BACKLOG_LIMIT:
+            self._counters.problems["passed_over"] += 1
+            return True
+        return False
+
+    def _handle(self, event: Event, message: Message | None) -> None:
+        try:
+            effects = self.station.handle(event, moment())
+        except Exception as error:  # a fact that makes the code fail must not deafen the gateway (law 3)
+            self._quarantine(event, message, error)
+            return
+        if isinstance(event, Answered) and self._conversation is not None:
+            self._conversation.rpc.muted = self.station.muted
+        if not effects:
+            if self._turns and message is not None:
+                self._turns.append(_Turn([], message, []))
+            else:
+                self._acknowledge(message)
+            return
+        self._carry_out(effects, message)
+
+    def _carry_out(self, effects: list[Effect], message: Message | None) -> None:
+        writes: list[Write] = []
+        later: list[Effect] = []
+        for effect in effects:
+            if isinstance(effect, Save):
+                body = None if effect.record is None else _encode(effect.record)
+                writes.append(Write(effect.kind, effect.key, body))
+            elif isinstance(effect, SetPoint) and not effect.setpoint.energize:
+                self._publish_setpoint(effect)  # off needs no commit first (law 4)
+            else:
+                later.append(effect)
+        if writes and self._unsaved:
+            for write in writes:
+                self._unsaved.pop((write.kind, write.key), None)
+            writes = [*self._unsaved.values(), *writes]
+            self._unsaved.clear()
+        if not writes and not self._turns:
+            self._perform(later)
+            self._acknowledge(message)
+            return
+        self._turns.append(_Turn(later, message, writes))
+        if writes:
+            self._store.submit(self.name, writes, self._committed)
+
+    def _committed(self, error: BaseException | None) -> None:
+        """A turn is on disk, or could not be kept; turns end in the order in which they began."""
+        turn = self._turns.popleft()
+        if error is not None:
+            self._not_kept(turn, error)
+        elif not self.station.state.storing and not self._unsaved:
+            self._mailbox.append((StoreChanged(writable=True), None))
+        self._busy = True
+        try:
+            self._perform(turn.effects)
+            self._acknowledge(turn.message)
+            while self._turns and not self._turns[0].waits:
+                turn = self._turns.popleft()
+                self._perform(turn.effects)
+                self._acknowledge(turn.message)
+        finally:
+            self._busy = False
+        self._drain()
+
+    def _not_kept(self, turn: _Turn, error: BaseException) -> None:
+        """No new transactions, running ones go on, off works; what was not written is tried again (law 3)."""
+        for write in turn.writes:
+            self._unsaved.setdefault((write.kind, write.key), write)
+        turn.effects = [effect for effect in turn.effects if not isinstance(effect, SetPoint)]
+        if isinstance(error, StoreFull):
+            if self.station.state.storing:
+                _log.error("What happened cannot be kept.", station=self.name, reason=str(error))
+                self._mailbox.append((StoreChanged(writable=False, detail=str(error)), None))
+            self._loop.call_later(_STORE_RETRY_S, self._store_again)
+        else:
+            self._counters.quarantined += 1
+            self._unsaved.clear()
+            _log.error("A fact was put in quarantine.", station=self.name, reason=str(error))
+
+    def _store_again(self) -> None:
+        if self._unsaved and not self._ended and not any(turn.waits for turn in self._turns):
+            writes = list(self._unsaved.values())
+            self._unsaved.clear()
+            self._turns.append(_Turn([], None, writes))
+            self._store.submit(self.name, writes, self._committed)
+
+    def _acknowledge(self, message: Message | None) -> None:
+        if message is not None:
+            self._outlet.acknowledge(message)
+
+    def _quarantine(self, event: Event, message: Message | None, error: Exception) -> None:
+        self._counters.quarantined += 1
+        _log.exception("A fact was put in quarantine.", station=self.name, event_type=type(event).__name__)
+        self._outlet.quarantined(self.name, message, error)
+        self._acknowledge(message)
+
+    # -------------------------------------------------------------- carrying out effects
+
+    def _perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Ask():
+                    self._ask(effect)
+                case SetPoint():
+                    self._publish_setpoint(effect)
+                case Publish():
+                    self._outlet.view(self.name, effect)
+                case Notify():
+                    self._outlet.event(self.name, effect)
+                    self._log_notice(effect)
+                case Answer():
+                    if self._conversation is not None:
+                        self._conversation.answer(effect)
+                case Command():
+                    self._outlet.command(self.name, effect)
+                case Respond():
+                    self._outlet.respond(effect)
+                case CloseLink():
+                    self._flush()
+                    self.link.close(effect.reason)
+                case HoldLink():
+                    self.link.suspend(effect.hold)
+                case ChangeLink():
+                    self._change_link(effect)
+                case Quarantine():
+                    self._counters.quarantined += 1
+                    _log.error(
+                        "A report was given up.", station=self.name, what=effect.what, reason=effect.detail
+                    )
+                case _:
+                    _log.error("An effect has nobody to carry it out.", effect=type(effect).__name__)
+
+    def _publish_setpoint(self, effect: SetPoint) -> None:
+        """The register's newest value only: an on that waited for the disk never overtakes an off (law 4)."""
+        if effect.setpoint.revision > self._revisions.get(effect.n, 0):
+            self._revisions[effect.n] = effect.setpoint.revision
+            self._outlet.setpoint(self.name, effect)
+
+    def _ask(self, effect: Ask) -> None:
+        if self._conversation is None:
+            return  # the link went while the disk was written; LinkClosed has told the station
+        for event in self._conversation.ask(effect, time.monotonic()):
+            self._mailbox.append((event, None))
+
+    def _change_link(self, change: ChangeLink) -> None:
+        config = self._link_config
+        if change.password is not None:
+            password = bytes.fromhex(change.password) if change.password_is_hex else change.password.encode()
+            config = replace(config, password=password)
+        self._link_config = replace(
+            config,
+            ping_interval_s=_or(change.ping_interval_s, config.ping_interval_s),
+            wait_minimum_s=_or(change.backoff_minimum_s, config.wait_minimum_s),
+            random_range_s=_or(change.backoff_random_s, config.random_range_s),
+            repeat_times=config.repeat_times if change.backoff_repeats is None else change.backoff_repeats,
+        )
+        self._call_timeout_s = _or(change.call_timeout_s, self._call_timeout_s)
+        self.link.reconfigure(self._link_config)
+
+    # -------------------------------------------------------------- the link
+
+    def _link_opened(self, version: str) -> None:
+        dialect = DIALECTS[version]
+        self._conversation = Conversation(
+            dialect, new_id=_message_id, timeout_s=self._call_timeout_s, refs=self._refs
+        )
+        _log.info("Connected to the CSMS.", station=self.name, version=version, url=self.link.url)
+        self.take(LinkOpened(dialect.flavor))
+
+    def _frame_received(self, frame: bytes) -> None:
+        conversation = self._conversation
+        if conversation is None:
+            return
+        self._frames.write(self.name, "received", frame)
+        self._mailbox.extend((event, None) for event in conversation.receive(frame, time.monotonic()))
+        if not self._busy:
+            self._drain()
+
+    def _link_closed(self, closed: LinkEnd) -> None:
+        conversation, self._conversation = self._conversation, None
+        if not self._ended:
+            _log.warning(
+                "There is no connection to the CSMS.",
+                station=self.name,
+                cause=closed.kind.value,
+                reason=closed.detail,
+                retry_in_s=None if closed.retry_in_s is None else round(closed.retry_in_s, 1),
+            )
+        self._mailbox.append((LinkClosed(closed.kind.value, closed.detail), None))
+        if conversation is not None:
+            self._mailbox.extend((event, None) for event in conversation.lost())
+            self._note(conversation)
+        if not self._busy:
+            self._drain()
+
+    def _flush(self) -> None:
+        """Write what is to be written, and count what happened."""
+        conversation = self._conversation
+        if conversation is None:
+            return
+        for frame in conversation.rpc.outgoing():
+            self._frames.write(self.name, "sent", frame)
+            self.link.send(frame)
+        if conversation.noted:
+            self._note(conversation)
+
+    def _note(self, conversation: Conversation) -> None:
+        frames = self._counters.frames
+        for direction, action, result, detail in conversation.noted:
+            frames[direction, action, result] += 1
+            if result not in {"ok", "lost"}:
+                _log.warning(
+                    "OCPP",
+                    station=self.name,
+                    direction=direction,
+                    action=action,
+                    result=result,
+                    detail=detail,
+                )
+        conversation.noted.clear()
+
+    def _log_notice(self, effect: Notify) -> None:
+        """One line for what matters to people."""
+        level = _log.warning if effect.kind == "error" else _log.info
+        level(effect.kind, station=self.name, n=effect.n, what=effect.event_type, **_plain(effect.data))
+
+    # -------------------------------------------------------------- time
+
+    def _arm(self) -> None:
+        """One timer a station, for the earliest of its deadlines; a later one is looked at when it fires."""
+        if self._ended:
+            return
+        deadline = self.station.deadline()
+        if self._conversation is not None:
+            call = self._conversation.rpc.deadline()
+            if call is not None and (deadline is None or call < deadline):
+                deadline = call
+        if deadline is None or (self._timer is not None and self._timer_at <= deadline):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = max(deadline, self._loop.time() + _SOONEST_S)
+        self._timer = self._loop.call_at(self._timer_at, self._time_up)
+
+    def _time_up(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        conversation = self._conversation
+        if conversation is not None:
+            call = conversation.rpc.deadline()
+            if call is not None and call <= now:
+                self._mailbox.extend((event, None) for event in conversation.elapsed(now))
+        deadline = self.station.deadline()
+        if deadline is not None and deadline <= now:
+            self._mailbox.append((TimePassed(), None))
+        self._drain()
+
+
+def _or(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else float(value)
+
+
+def _message_id() -> str:
+    return str(uuid.uuid4())
+
+
+def _plain(data: dict[str, object]) -> dict[str, Any]:
+    """What of an event's data may stand in a log line beside our own keys."""
+    return {
+        ("gesture" if key == "id" else key): value for key, value in data.items() if value not in (None, "")
+    }

@@ -1,0 +1,190 @@
+"""The choices that OCPP leaves to the operator."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from gateway.settings.words import Finding, Section, Text, any_case, listed, refuse
+from gateway.station import model
+from gateway.station.model import IdToken, TxPoint
+
+Vanished = Literal["faulted", "unavailable"]
+AfterRestart = Literal["resume", "stop"]
+TokenType = Literal[
+    "Central", "eMAID", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "NoAuthorization"
+]
+Request = Literal["start", "stop", "unlock", "limit", "operative", "link", "health"]
+
+StartPoint = Annotated[TxPoint, any_case(TxPoint)]
+_DEFAULTS = model.Policy()
+_LONGEST_ID_TOKEN = 36
+
+
+class FreeCharging(Section):
+    """Everybody may charge: a plugged vehicle is authorized with a fixed token."""
+
+    token: Annotated[
+        Text,
+        Field(
+            title="Token",
+            description="Known to the CSMS; 1.6 takes 20 characters.",
+            max_length=_LONGEST_ID_TOKEN,
+            examples=["FREE"],
+        ),
+    ]
+    type: Annotated[
+        TokenType, any_case(get_args(TokenType)), Field(title="Type", description="1.6 has no types.")
+    ] = "Central"
+
+
+class Policy(Section):
+    """Choices that OCPP leaves to the operator."""
+
+    start_points: Annotated[
+        frozenset[StartPoint],
+        BeforeValidator(listed),
+        Field(
+            title="A transaction starts when",
+            description="Any of them is reached. Under 1.6 it is always PowerPathClosed.",
+            min_length=1,
+        ),
+    ] = _DEFAULTS.start_points
+    stop_points: Annotated[
+        frozenset[StartPoint],
+        BeforeValidator(listed),
+        Field(
+            title="A transaction stops when",
+            description="Any of them holds no longer. Under 1.6 always EVConnected and Authorized.",
+            min_length=1,
+        ),
+    ] = _DEFAULTS.stop_points
+    free_charging: Annotated[
+        FreeCharging | None, Field(title="Free charging", description="Default: a token is needed.")
+    ] = None
+    vanished: Annotated[
+        Vanished,
+        any_case(get_args(Vanished)),
+        Field(
+            title="A vanished device makes its connector",
+            description="Told to the CSMS after `offline_grace_s`.",
+        ),
+    ] = _DEFAULTS.vanished
+    offline_grace_s: Annotated[
+        float,
+        Field(
+            title="Patience with a silent device", description="Before it counts as vanished.", ge=0, le=86400
+        ),
+    ] = _DEFAULTS.offline_grace_s
+    vanished_transaction_s: Annotated[
+        float,
+        Field(
+            title="End the transaction of a vanished device after", description="0: never.", ge=0, le=2592000
+        ),
+    ] = _DEFAULTS.vanished_transaction_s
+    after_restart: Annotated[
+        AfterRestart,
+        any_case(get_args(AfterRestart)),
+        Field(
+            title="When a device restarts while it charges",
+            description="`stop`: the transaction ends with PowerLoss.",
+        ),
+    ] = _DEFAULTS.after_restart
+    card_debounce_s: Annotated[
+        float,
+        Field(
+            title="Same card again",
+            description="Without an id, the same card within this time is one gesture.",
+            ge=0,
+            le=60,
+        ),
+    ] = _DEFAULTS.card_debounce_s
+    gesture_max_age_s: Annotated[
+        float,
+        Field(
+            title="Oldest gesture", description="Older cards and requests are answered `late`.", ge=1, le=3600
+        ),
+    ] = _DEFAULTS.gesture_max_age_s
+    gesture_memory_s: Annotated[
+        float,
+        Field(
+            title="Memory of gestures",
+            description="An id is not obeyed twice within this time.",
+            ge=60,
+            le=2592000,
+        ),
+    ] = _DEFAULTS.gesture_memory_s
+    begin_timeout_s: Annotated[
+        float,
+        Field(
+            title="Wait for the begin register",
+            description="Before a transaction starts without it.",
+            ge=0,
+            le=60,
+        ),
+    ] = _DEFAULTS.begin_timeout_s
+    end_timeout_s: Annotated[
+        float,
+        Field(
+            title="Wait for the end register",
+            description="Before a transaction ends with the last one known.",
+            ge=0,
+            le=300,
+        ),
+    ] = _DEFAULTS.end_timeout_s
+    register_max_age_s: Annotated[
+        float,
+        Field(title="Oldest begin register", description="An older one is measured again.", ge=0, le=86400),
+    ] = _DEFAULTS.register_max_age_s
+    command_timeout_s: Annotated[
+        float,
+        Field(
+            title="Wait for an unlock or reset",
+            description="Then the CSMS is told that it failed; keep it below the time-out of the CSMS.",
+            ge=1,
+            le=300,
+        ),
+    ] = _DEFAULTS.command_timeout_s
+    meter_state_interval_s: Annotated[
+        float, Field(title="Least time between two meter/state", description="On MQTT.", ge=0, le=3600)
+    ] = _DEFAULTS.meter_state_interval_s
+    clear_token_in_state: Annotated[
+        bool,
+        Field(
+            title="Whole tokens on MQTT",
+            description="In `transaction` and `event/card`; else they are masked.",
+        ),
+    ] = _DEFAULTS.clear_token_in_state
+    max_queued: Annotated[
+        int,
+        Field(
+            title="Most messages waiting for the CSMS",
+            description="Beyond it intermediate meter values are thinned.",
+            ge=100,
+            le=10_000_000,
+        ),
+    ] = _DEFAULTS.max_queued
+    allow_requests: Annotated[
+        frozenset[Annotated[Request, any_case(get_args(Request))]],
+        BeforeValidator(listed),
+        Field(
+            title="Requests that are obeyed",
+            description="What may be asked for on MQTT (`…/request/<action>`).",
+        ),
+    ] = frozenset({"start", "stop", "unlock", "limit", "operative", "health"})
+
+    @model_validator(mode="after")
+    def _fits(self) -> Policy:
+        if TxPoint.DATA_SIGNED in self.stop_points:  # E06.FR.05
+            refuse(
+                [Finding(("stop_points",), "has DataSigned, which can start a transaction but not stop one")]
+            )
+        return self
+
+    def to_core(self, valid_s: int) -> model.Policy:
+        """The core's policy; `valid_s` is the lease of a setpoint."""
+        same = {name: getattr(self, name) for name in type(self).model_fields if name != "free_charging"}
+        free = self.free_charging
+        token = None if free is None else IdToken(free.token, free.type)
+        return model.Policy(**same, free_charging_token=token, setpoint_valid_s=valid_s)
