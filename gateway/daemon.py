@@ -318,7 +318,7 @@ class Gateway:
 
     def _exists(self, runner: Runner, address: Address, event: Event) -> bool:
         if address.n == 0:
-            return address.channel not in {"status"} or isinstance(event, ActionRequested)
+            return address.channel != "status" or isinstance(event, ActionRequested)
         return address.n in runner.station.state.by_n
 
     def _zone(self, station: str) -> ZoneInfo:

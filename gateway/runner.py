@@ -111,7 +111,7 @@ class _Turn:
 class Runner:
     """Runs one station; all of it on the event loop's thread."""
 
-    def __init__(  # noqa: PLR0913 - the parts of the house
+    def __init__(
         self,
         config: StationConfig,
         link_config: LinkConfig,

@@ -114,7 +114,7 @@ class Conversation:
                 facts.append(fact)
         return facts
 
-    def _fact(self, event: RpcEvent) -> Event | None:  # noqa: PLR0911 - one line a kind
+    def _fact(self, event: RpcEvent) -> Event | None:
         match event:
             case CallAnswered():
                 return self._answered(event)

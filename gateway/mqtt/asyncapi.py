@@ -179,7 +179,7 @@ _CHANNELS = (
         0,
         True,
         "How this gateway is",
-        "every minute, and when something goes wrong",
+        "with each heartbeat",
         "nobody: the last one stays",
     ),
     _Channel(
@@ -354,7 +354,7 @@ def _operation(channel: _Channel) -> dict[str, Any]:
 def _message(channel: _Channel) -> dict[str, Any]:
     payload: dict[str, Any] = {"$ref": _SCHEMAS.format(name=channel.payload.__name__)}
     if channel.key == "event":
-        payload = {"allOf": [payload, {"oneOf": [_event_types(kind) for kind in EVENT_TYPES]}]}
+        payload = {"allOf": [payload, {"anyOf": [_event_types(kind) for kind in EVENT_TYPES]}]}
     bare = channel.bare or _bare_request(channel)
     return {
         "name": channel.key,

@@ -297,9 +297,10 @@ class Connection:
         if qos:
             self._unacknowledged.add(message)
         if topic == self._config.marker_topic:
+            self.acknowledge(message)
             if payload == self._marker:
                 self._marker = None
-            self.acknowledge(message)
+                self._paho.unsubscribe(topic)  # a session outlives us: it must not gather old markers' topics
             return
         try:
             self._on_arrival(message)

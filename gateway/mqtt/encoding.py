@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import floor
 from typing import Any
 
 import msgspec
@@ -58,12 +59,17 @@ class ReplyTo(Struct, frozen=True):
 
 
 def setpoint(topics: Topics, station: str, effect: SetPoint) -> Outgoing:
-    """Retained, and never larger than SETPOINT_MAX_BYTES: the transaction's id is cut where it must be."""
+    """Retained, and never larger than SETPOINT_MAX_BYTES: the transaction's id is cut where it must be.
+
+    The limit is told in tenths of an ampere, rounded down.
+    """
     topic = topics.setpoint(station, effect.n)
-    payload = _encode(effect.setpoint)
+    tenths = floor(effect.setpoint.limit_a * 10 + 1e-6)  # 16.1 is 16.0999… in binary
+    document = msgspec.structs.replace(effect.setpoint, limit_a=tenths / 10)
+    payload = _encode(document)
     excess = len(topic) + len(payload) - SETPOINT_MAX_BYTES
     if excess > 0:
-        payload = _encode(_shortened(effect.setpoint, excess))
+        payload = _encode(_shortened(document, excess))
     return Outgoing(topic, payload, 1, retain=True)
 
 

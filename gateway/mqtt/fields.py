@@ -16,7 +16,8 @@ PAYLOAD_MAX_BYTES = 65536
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are no JSON, or not of the type."""
 
-_BARE_NAN = re.compile(rb"(?<=[:,\[\s])[-+]?(?:nan|inf(?:inity)?)(?=\s*[,\]}])", re.IGNORECASE)
+_BARE_WORD = re.compile(rb"(?<=[:,\[\s])[-+]?(nan|inf(?:inity)?)(?=\s*[,\]}])", re.IGNORECASE)
+"""What printf makes of a number that is none."""
 _NOT_KNOWN = frozenset(("", "nan", "null", "none"))
 _SHOWN_CHARACTERS = 40
 
@@ -133,9 +134,14 @@ def json_of(payload: bytes) -> Any:
         return msgspec.json.decode(payload)
     except UNREADABLE as error:
         try:
-            return loads(_BARE_NAN.sub(b"null", payload))
+            return loads(_BARE_WORD.sub(_as_json, payload))
         except (ValueError, RecursionError):
             raise NotJsonError(f"no JSON ({error})") from None
+
+
+def _as_json(word: re.Match[bytes]) -> bytes:
+    """Not known is null; infinite stays so, to be refused."""
+    return b"null" if word[1].lower() == b"nan" else b"1e999"
 
 
 def shortened(problems: list[str]) -> tuple[str, ...]:

@@ -7,20 +7,11 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 EVENT_TYPES: dict[str, tuple[str, ...]] = {
-    "card": ("accepted", "refused", "unknown", "late", "busy", "repeated", "stopped", "pending"),
-    "transaction": ("started", "updated", "ended"),
-    "command": (
-        "sent",
-        "accepted",
-        "rejected",
-        "failed",
-        "not_supported",
-        "in_progress",
-        "timed_out",
-        "expired",
-    ),
-    "message": ("received", "cleared"),
-    "error": ("raised", "cleared", "report_given_up", "device_reported", "clock_wrong", "refused"),
+    "card": ("accepted", "refused", "unknown", "late", "busy", "timeout", "cancelled"),
+    "transaction": ("started", "ended"),
+    "command": ("accepted", "rejected", "failed", "not_supported", "in_progress", "report"),
+    "message": ("data_transfer", "security"),
+    "error": ("device_vanished", "lock", "report", "security", "store"),
 }
 """For each kind of event, the whole list of its `event_type`s."""
 
@@ -69,6 +60,7 @@ class CommandPayload(Struct, kw_only=True):
         Literal["accepted", "refused", "unknown", "late", "busy"] | None,
         Meta(description="card_result: for the beep and the light."),
     ] = None
+    type: Annotated[Literal["hard", "soft"] | None, Meta(description="reset: at once, or after use.")] = None
 
 
 # ------------------------------------------------------------------ to everyone

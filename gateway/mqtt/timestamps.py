@@ -18,7 +18,7 @@ def read(value: str | float, arrived_at: float, zone: tzinfo) -> float | None:
     `value`: RFC 3339 (in `zone` when it names no offset), or seconds or milliseconds since 1970, also as
     text. Raises ValueError when it is neither.
     """
-    at = _from_text(value.strip(), zone) if isinstance(value, str) else float(value)
+    at = _from_text(value.strip().upper(), zone) if isinstance(value, str) else float(value)
     if abs(at) >= _MILLISECONDS_FROM:
         at /= 1000.0
     return at if EPOCH_2020 <= at <= arrived_at + AHEAD_S else None

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 BRIDGE = "bridge"
 """The word that stands where a station's name does, for what concerns the gateway itself."""
-PREFIX_MAX_BYTES = 20
+PREFIX_MAX_BYTES = 16
 """A longer prefix would push a setpoint over SETPOINT_MAX_BYTES."""
 N_MAX = 999
 SETPOINT_MAX_BYTES = 240

@@ -116,7 +116,7 @@ class Mqtt(Section):
         Text,
         Field(
             title="Client id",
-            description="Names the gateway's session: unique at the broker, not changed without need.",
+            description="Names the session at the broker. The default gets a suffix that the store keeps.",
             max_length=65,
             examples=["ocpp-gateway"],
         ),
@@ -132,7 +132,7 @@ class Mqtt(Section):
         AfterValidator(_prefix),
         Field(
             title="First level of all topics",
-            description="At most 20 characters.",
+            description=f"At most {PREFIX_MAX_BYTES} characters.",
             examples=["ocpp", "site/ocpp"],
         ),
     ] = "ocpp"

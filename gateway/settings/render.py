@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, SecretStr
 
+from gateway.settings.csms import Csms
 from gateway.settings.root import Settings
 from gateway.settings.stations import Station
 from gateway.settings.words import SHOWN_VERSIONS
@@ -39,13 +40,12 @@ def _shared(stations: list[dict[str, Any]]) -> dict[str, Any]:
 def _station(station: Station) -> dict[str, Any]:
     core = station.to_core(90)
     told = {"name": station.name, "identity": core.identity, **_plain(station)}
-    csms = told["csms"]
-    csms.pop("endpoint", None)
-    csms |= {"security_profile": core.security_profile}
-    if station.csms.secret() is None:
-        csms.pop("password_encoding")
-    else:
-        csms |= {"password_encoding": station.csms.encoding()}
+    csms = told["csms"] | {
+        "security_profile": core.security_profile,
+        "password_encoding": station.csms.encoding(),
+    }
+    unused = {"endpoint"} if station.csms.secret() is not None else {"endpoint", "password_encoding"}
+    told["csms"] = {name: csms[name] for name in Csms.model_fields if name in csms and name not in unused}
     told.pop("connector", None)
     if station.evses is None and station.connectors is None:
         told["connectors"] = [{}]

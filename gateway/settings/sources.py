@@ -40,6 +40,7 @@ class Document:
                 if twice := list(_given_twice(self._node, ())):
                     raise SettingsError(str(file), twice)
                 data = loader.construct_document(self._node)
+            plain = _without_empty_keys(data or {})
         except (OSError, UnicodeDecodeError) as error:
             why = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8 text"
             raise SettingsError(str(file), [Problem((), f"The file cannot be read: {why}.")]) from error
@@ -49,7 +50,7 @@ class Document:
             raise SettingsError(str(file), [Problem((), f"The file is no YAML: {error}.")]) from error
         if not isinstance(data, dict | None):
             raise SettingsError(str(file), [Problem((), "The file must be a mapping of keys and values.", 1)])
-        self.data: Tree = _without_empty_keys(data or {})
+        self.data: Tree = plain
         if data and isinstance(data.get("stations"), dict):
             self.data["stations"] = {
                 str(name): {} if station is None else _without_empty_keys(station)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Annotated
+from zoneinfo import ZoneInfo, available_timezones
 
 from msgspec.structs import replace
 from pydantic import AfterValidator, Field, model_validator
@@ -13,6 +14,7 @@ from gateway.mqtt.topics import BRIDGE, N_MAX, check_station_name
 from gateway.settings.connectors import Connector, Evse
 from gateway.settings.csms import Csms
 from gateway.settings.policy import Policy
+from gateway.settings.problems import similar
 from gateway.settings.variables import VariableText, findings_in, texts
 from gateway.settings.words import Finding, Section, Text, refuse
 from gateway.station import model
@@ -20,6 +22,14 @@ from gateway.station.model import StationConfig
 
 # 2.0.1 Part 2, identifierString without the colon, which Basic authentication gives another meaning.
 _IDENTITY_OF_2X = re.compile(r"[A-Za-z0-9*\-_=+|@.]+")
+
+
+def _time_zone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (ValueError, OSError, KeyError) as error:
+        near = similar(name, available_timezones())
+        raise ValueError(f"is no time zone that this system knows, such as Europe/Berlin{near}") from error
 
 
 class StationDefaults(Section):
@@ -75,6 +85,15 @@ class StationDefaults(Section):
             max_length=N_MAX,
         ),
     ] = None
+    time_zone: Annotated[
+        Text,
+        AfterValidator(_time_zone),
+        Field(
+            title="Time zone",
+            description="Of times that a device gives without one.",
+            examples=["Europe/Berlin"],
+        ),
+    ] = "UTC"
     policy: Annotated[Policy, Field(title="Policy", description="Choices that OCPP leaves open.")] = Policy()
     variables: Annotated[
         dict[str, VariableText],
@@ -171,6 +190,7 @@ class Station(StationDefaults):
             security_profile=self.csms.profile(),
             connectors=tuple(self.connector_configs()),
             policy=self.policy.to_core(valid_s),
+            time_zone=self.time_zone,
         )
 
     def connector_configs(self) -> Iterator[model.ConnectorConfig]:

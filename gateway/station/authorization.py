@@ -8,7 +8,7 @@ from gateway.station import availability, gestures
 from gateway.station.effects import Ask, Command, Notify
 from gateway.station.model import AuthorizationStatus, IdToken, StopReason, TokenInfo, TriggerReason
 from gateway.station.records import CacheRecord
-from gateway.station.reports import Authorization, AuthorizationAnswer, Failed
+from gateway.station.reports import Authorization, AuthorizationAnswer, Failed, FailureKind
 from gateway.station.state import Grant, Question
 
 if TYPE_CHECKING:
@@ -325,6 +325,13 @@ def answered(state: StationState, turn: Turn, ref: int, answer: Answer) -> bool:
             _answered_at(state, turn, evse, question, info)
             return True
     return False
+
+
+def link_lost(state: StationState, turn: Turn) -> None:
+    """Nobody answers what was asked on the link that is gone: it is decided as if offline (# 1.6 §4.1, C15)."""
+    for question in [state.station_question, *(evse.question for evse in state.evses.values())]:
+        if question is not None:
+            answered(state, turn, question.ref, Failed(FailureKind.LOST))
 
 
 def _learned(state: StationState, turn: Turn, question: Question, answer: Answer) -> TokenInfo:

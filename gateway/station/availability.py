@@ -11,7 +11,13 @@ from msgspec.structs import asdict
 
 from gateway.station import metering
 from gateway.station.effects import Ask
-from gateway.station.model import AvailabilityState, ConnectorStatus, DeviceError, TxPoint
+from gateway.station.model import (
+    AvailabilityState,
+    ChargingState,
+    ConnectorStatus,
+    DeviceError,
+    TxPoint,
+)
 from gateway.station.reports import Status
 
 if TYPE_CHECKING:
@@ -260,31 +266,43 @@ def fine_status(state: StationState, evse: Evse, connector: Connector) -> Connec
     return _S.AVAILABLE
 
 
-def _in_transaction(evse: Evse, connector: Connector) -> ConnectorStatus:
+def charging_state(evse: Evse, connector: Connector) -> ChargingState:
+    """What the EVSE's transaction is doing (# E02.FR.13)."""
     transaction = evse.transaction
-    assert transaction is not None
-    facts = connector.record.facts
     if not is_plugged(evse, connector):
-        return _S.SUSPENDED_EV if transaction.was_energized else _S.PREPARING
-    if not transaction.authorized:
-        return _S.FINISHING if transaction.cause is not None else _S.PREPARING
+        return ChargingState.IDLE
+    if transaction is None or not transaction.authorized:
+        return ChargingState.EV_CONNECTED
     setpoint = connector.setpoint
     if setpoint is None or not setpoint.energize:
-        if transaction.suspended or transaction.was_energized or connector.fresh:
-            return _S.SUSPENDED_EVSE
-        return _S.PREPARING
+        withheld = transaction.drew or transaction.suspended or (setpoint is not None and connector.fresh)
+        return ChargingState.SUSPENDED_EVSE if withheld else ChargingState.EV_CONNECTED
     drawing = metering.draws(connector)
-    if drawing:
-        return _S.CHARGING
-    if facts.energized is False:
-        if facts.ev_ready is False:
+    facts = connector.record.facts
+    if drawing or (drawing is None and facts.energized is not False and facts.ev_ready is not False):
+        return ChargingState.CHARGING
+    if connector.awaited:
+        return ChargingState.EV_CONNECTED
+    if facts.energized is False and facts.ev_ready is not False:
+        return ChargingState.SUSPENDED_EVSE
+    return ChargingState.SUSPENDED_EV
+
+
+def _in_transaction(evse: Evse, connector: Connector) -> ConnectorStatus:
+    """The same in the words of 1.6: the finer ones before and after."""
+    transaction = evse.transaction
+    match charging_state(evse, connector):
+        case ChargingState.CHARGING:
+            return _S.CHARGING
+        case ChargingState.SUSPENDED_EV:
             return _S.SUSPENDED_EV
-        return _S.SUSPENDED_EVSE if transaction.was_energized else _S.PREPARING
-    if drawing is None:
-        return _S.CHARGING if facts.ev_ready is not False else _S.SUSPENDED_EV
-    if facts.ev_ready and facts.energized and not transaction.was_energized:
-        return _S.PREPARING if facts.charging is None else _S.SUSPENDED_EV
-    return _S.SUSPENDED_EV
+        case ChargingState.SUSPENDED_EVSE:
+            return _S.SUSPENDED_EVSE
+        case ChargingState.IDLE:
+            return _S.SUSPENDED_EV if transaction is not None and transaction.drew else _S.PREPARING
+        case ChargingState.EV_CONNECTED:
+            ended = transaction is not None and transaction.cause is not None
+            return _S.FINISHING if ended else _S.PREPARING
 
 
 def availability_state(evse: Evse, connector: Connector, fine: ConnectorStatus) -> AvailabilityState:
@@ -429,9 +447,7 @@ def report_of(
     state: StationState, turn: Turn, evse: Evse, connector: Connector, word: str, error: str, info: str
 ) -> Status:
     """The report of a status word in either vocabulary."""
-    fine = (
-        ConnectorStatus(word) if word in _WORDS else ConnectorStatus.PREPARING
-    )
+    fine = ConnectorStatus(word) if word in _WORDS else ConnectorStatus.PREPARING
     coarse = (
         AvailabilityState(word)
         if word in AvailabilityState.__members__.values()

@@ -53,12 +53,10 @@ def _reached(state: StationState, n: int) -> list[Connector]:
 def answered(state: StationState, turn: Turn, event: CommandAnswered) -> None:
     """A result came; `in_progress` only says that it is being done, a late one is reported as what it is."""
     command = state.commands.get(event.command_id)
+    name = "" if command is None else command.purpose
     turn.do(
         Notify(
-            event.n,
-            "command",
-            event.status,
-            {"id": event.command_id, "info": event.info, "late": command is None},
+            event.n, "command", event.status, {"id": event.command_id, "command": name, "info": event.info}
         )
     )
     if command is None or event.status == "in_progress":

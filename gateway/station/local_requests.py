@@ -107,8 +107,10 @@ def _limit(state: StationState, turn: Turn, event: ActionRequested) -> str | Non
     ttl_s = event.arguments.get("ttl_s")
     for connector in _connectors(state, event.n):
         connector.record.limit_local_a = float(value) if isinstance(value, int | float) else None
-        timed = isinstance(ttl_s, int | float) and connector.record.limit_local_a is not None
-        connector.record.limit_local_until = turn.now.wall + float(ttl_s) if timed else None  # type: ignore[arg-type]
+        connector.record.limit_local_until = connector.limit_local_ends = None
+        if isinstance(ttl_s, int | float) and connector.record.limit_local_a is not None:
+            connector.record.limit_local_until = turn.now.wall + ttl_s
+            connector.limit_local_ends = turn.now.monotonic + ttl_s
         state.save_connector(turn, connector)
     return None
 

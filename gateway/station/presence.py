@@ -90,6 +90,8 @@ def deadline(state: StationState) -> float | None:
             times.append(connector.last_live + SILENCE_S)
         elif not connector.vanished:
             times.append(connector.away_since + policy.offline_grace_s)
-        elif policy.vanished_transaction_s > 0 and state.evse_of(connector.config.n).transaction is not None:
-            times.append(connector.away_since + policy.vanished_transaction_s)
+        elif policy.vanished_transaction_s > 0:
+            transaction = state.evse_of(connector.config.n).transaction
+            if transaction is not None and transaction.n == connector.config.n and not transaction.ending:
+                times.append(connector.away_since + policy.vanished_transaction_s)
     return min(times, default=None)

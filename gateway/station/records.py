@@ -148,7 +148,8 @@ class TransactionRecord(Struct):
     """As last told."""
     bay_occupied: bool = False
     charging_state: ChargingState | None = None
-    was_energized: bool = False
+    drew: bool = False
+    """Energy has flowed in it."""
     csms_id: int | None = None
     sent: bool = False
     """Something of it has gone out."""

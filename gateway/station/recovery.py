@@ -125,6 +125,8 @@ def restarted(state: StationState, turn: Turn, random_seed: str) -> None:
     for connector in state.by_n.values():
         connector.last_live = now
         connector.record.path = connector.record.told
+        if connector.record.limit_local_until is not None:
+            connector.limit_local_ends = now + connector.record.limit_local_until - turn.now.wall
     for evse in state.evses.values():
         if evse.grant is not None:
             evse.grant.since = now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import availability, outbox, security
+from gateway.station import authorization, availability, commands, outbox, security
 from gateway.station.effects import Ask, ChangeLink
 from gateway.station.model import EPOCH_2020, BootReason, RegistrationStatus
 from gateway.station.reports import Boot, BootAnswer, Failed, FailureKind, Heartbeat, HeartbeatAnswer
@@ -62,6 +62,8 @@ def link_closed(state: StationState, turn: Turn, event: LinkClosed) -> None:
     state.triggered.clear()
     state.inventories.clear()
     state.last_error = event.detail or event.kind
+    commands.lost_csms(state)
+    authorization.link_lost(state, turn)
 
 
 def boot(state: StationState, turn: Turn, reason: BootReason | None = None) -> None:

@@ -146,7 +146,9 @@ def _start(state: StationState, turn: Turn, request: StartRequested) -> StatusRe
             chosen = availability.is_plugged(evse, state.by_n[n])
             if not chosen:
                 return StatusReply(status="Rejected", reason_code="UnknownEvse", info="name the EVSE")
-        named = place.n is not None or availability.is_plugged(evse, state.by_n[n]) or len(evse.connectors) == 1
+        named = (
+            place.n is not None or availability.is_plugged(evse, state.by_n[n]) or len(evse.connectors) == 1
+        )
         authorization.start_remotely(
             state, turn, evse, n if named else 0, request.token, request.remote_start_id, request.group
         )

@@ -31,6 +31,9 @@ _CRITICAL = frozenset(
 )
 """What must be pushed (# 2.0.1 appendix, security events)."""
 
+_ORDINARY = frozenset({"FirmwareUpdated", "SettingSystemTime", "StartupOfTheDevice", "ResetOrReboot"})
+"""Nothing is wrong when these happen."""
+
 _OF_LINK = {
     "tls_certificate": "InvalidCsmsCertificate",
     "tls_version": "InvalidTLSVersion",
@@ -41,7 +44,7 @@ _OF_LINK = {
 
 def record(state: StationState, turn: Turn, kind: str, info: str | None = None) -> None:
     """Something that matters to security has happened; `kind` is a 2.0.1 event name."""
-    turn.do(Notify(0, "error", "security", {"type": kind, "info": info}))
+    turn.do(Notify(0, "message" if kind in _ORDINARY else "error", "security", {"type": kind, "info": info}))
     if kind in _CRITICAL:
         event = SecurityEvent(kind, state.stamp(turn.now.wall), info[:255] if info else None)
         outbox.add(state, turn, event)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from gateway.station.state import Connector, Evse, StationState
     from gateway.station.turn import Turn
 
+OFFER_S = 10.0
+"""So long a vehicle that has not charged yet may take to answer an offer, before it counts as suspending."""
+
 _FLOWING_FIRST = frozenset({TxPoint.ENERGY_TRANSFER, TxPoint.DATA_SIGNED})
 """Start points that are only reached once energy may flow: no transaction is there before."""
 
@@ -26,8 +29,8 @@ def limit_a(state: StationState, turn: Turn, connector: Connector) -> float:
     if record.facts.cable_limit_a is not None:
         limits.append(record.facts.cable_limit_a)
     if record.limit_local_a is not None:
-        if record.limit_local_until is not None and turn.now.wall >= record.limit_local_until:
-            record.limit_local_a = record.limit_local_until = None
+        if connector.limit_local_ends is not None and turn.now.monotonic >= connector.limit_local_ends:
+            record.limit_local_a = record.limit_local_until = connector.limit_local_ends = None
             state.save_connector(turn, connector)
         else:
             limits.append(record.limit_local_a)
@@ -87,10 +90,23 @@ def settle(state: StationState, turn: Turn, evse: Evse, connector: Connector) ->
         epoch=state.epoch,
         valid_s=state.config.policy.setpoint_valid_s,
     )
+    _await_draw(turn, evse, connector, offered=wanted.energize)
     if wanted == old:
         return
     connector.setpoint = replace(wanted, revision=state.next_number(turn))
     turn.do(SetPoint(connector.config.n, connector.setpoint))
+
+
+def _await_draw(turn: Turn, evse: Evse, connector: Connector, *, offered: bool) -> None:
+    """A vehicle takes a moment to answer an offer; meanwhile nobody suspends anything."""
+    if not offered:
+        connector.offered_at = None
+        connector.awaited = False
+        return
+    if connector.offered_at is None:
+        connector.offered_at = turn.now.monotonic
+    drew = evse.transaction is not None and evse.transaction.drew
+    connector.awaited = not drew and turn.now.monotonic < connector.offered_at + OFFER_S
 
 
 def off(state: StationState, turn: Turn, connector: Connector) -> None:

@@ -86,18 +86,21 @@ class Connector:
 
     __slots__ = (
         "asked_status",
+        "awaited",
         "away_since",
         "config",
         "desired",
         "desired_since",
         "fresh",
         "last_live",
+        "limit_local_ends",
         "measure_ref",
         "meter",
         "meter_at",
         "meter_period",
         "meter_shown_at",
         "meter_view",
+        "offered_at",
         "offline_parts",
         "on_the_way",
         "record",
@@ -126,11 +129,17 @@ class Connector:
         """Monotonic time of the last meter message."""
         self.meter_period = 0.0
         """Seconds between the last two meter messages."""
+        self.limit_local_ends: float | None = None
+        """Monotonic; when the local limit of this run lapses, whatever becomes of the wall clock."""
         self.measure_ref: str | None = None
         """The `measure` command last sent."""
         self.meter_shown_at = float("-inf")
         self.meter_view: MeterView | None = None
         self.setpoint: SetPointDocument | None = None
+        self.offered_at: float | None = None
+        """Monotonic; since when the setpoint says energize."""
+        self.awaited = False
+        """Energy is offered, and the vehicle has not had its time to answer."""
         self.view: ConnectorView | None = None
         self.desired: str | None = None
         """The status word to be told, held since `desired_since`."""

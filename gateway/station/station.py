@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from gateway.station.effects import ChangeLink, Effect
     from gateway.station.model import Moment, StationConfig
     from gateway.station.requests import VariableRef
+    from gateway.station.state import Evse
 
 _AnyEvent = (
     ActionRequested
@@ -280,7 +281,7 @@ class Station:
         presence.settle(state, turn)
         authorization.assign_station_grant(state, turn)
         for evse in state.evses.values():
-            self._settle_evse(turn, evse_id=evse.id)
+            self._settle_evse(turn, evse)
         operation.settle(state, turn)
         resets.settle(state, turn)
         registration.settle(state, turn)
@@ -293,20 +294,25 @@ class Station:
         inventory.hand_out(state, turn)
         views.settle(state, turn)
 
-    def _settle_evse(self, turn: Turn, evse_id: int) -> None:
-        """Transaction and setpoints depend on each other: once more after the setpoint has changed."""
+    def _settle_evse(self, turn: Turn, evse: Evse) -> None:
+        """Transaction and setpoints depend on each other: once more after a setpoint has changed."""
         state = self.state
-        evse = state.evses[evse_id]
+        self._settle_setpoints(turn, evse)
         for _ in range(2):
             transactions.settle(state, turn, evse)
-            before = [connector.setpoint for connector in evse.connectors]
-            if state.epoch:
-                for connector in evse.connectors:
-                    setpoints.settle(state, turn, evse, connector)
             evse.trigger = None
             evse.stopped = None
-            if before == [connector.setpoint for connector in evse.connectors]:
+            if not self._settle_setpoints(turn, evse):
                 break
+
+    def _settle_setpoints(self, turn: Turn, evse: Evse) -> bool:
+        """True when one of them changed; before the first epoch nobody may be told anything."""
+        if not self.state.epoch:
+            return False
+        before = [connector.setpoint for connector in evse.connectors]
+        for connector in evse.connectors:
+            setpoints.settle(self.state, turn, evse, connector)
+        return before != [connector.setpoint for connector in evse.connectors]
 
     def _next_deadline(self, now: Moment) -> float | None:
         state = self.state
@@ -331,9 +337,10 @@ class Station:
                 times.append(evse.ending_since + policy.end_timeout_s)
             times.append(sampling.deadline(state, evse))
             for connector in evse.connectors:
-                if connector.record.limit_local_until is not None:
-                    times.append(now.monotonic + connector.record.limit_local_until - now.wall)
+                times.append(connector.limit_local_ends)
                 times.append(availability.deadline(state, connector))
+                if connector.awaited and connector.offered_at is not None:
+                    times.append(connector.offered_at + setpoints.OFFER_S)
         return min((time for time in times if time is not None), default=None)
 
     def _live_text(self, ref: VariableRef) -> str | None:

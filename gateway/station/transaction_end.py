@@ -34,7 +34,7 @@ def must_end(transaction: TransactionRecord, held: set[TxPoint], connector: Conn
     if (
         TxPoint.ENERGY_TRANSFER in left
         and transaction.authorized
-        and transaction.charging_state in {ChargingState.EV_CONNECTED}
+        and transaction.charging_state == ChargingState.EV_CONNECTED
     ):
         left.discard(TxPoint.ENERGY_TRANSFER)
     return bool(left)

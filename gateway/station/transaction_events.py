@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from gateway.station import authorization, availability, metering, outbox
+from gateway.station import authorization, availability, outbox
 from gateway.station.effects import Command
 from gateway.station.model import ChargingState, ReadingContext, StopReason, TriggerReason
 from gateway.station.reports import TransactionEvent
@@ -14,28 +14,6 @@ if TYPE_CHECKING:
     from gateway.station.records import TransactionRecord
     from gateway.station.state import Connector, Evse, StationState
     from gateway.station.turn import Turn
-
-
-def charging_state(evse: Evse, connector: Connector) -> ChargingState:
-    """What the transaction is doing (# E02.FR.13)."""
-    transaction = evse.transaction
-    if not availability.is_plugged(evse, connector):
-        return ChargingState.IDLE
-    if transaction is None or not transaction.authorized:
-        return ChargingState.EV_CONNECTED
-    setpoint = connector.setpoint
-    if setpoint is None or not setpoint.energize:
-        withheld = transaction.was_energized or transaction.suspended
-        return ChargingState.SUSPENDED_EVSE if withheld else ChargingState.EV_CONNECTED
-    drawing = metering.draws(connector)
-    facts = connector.record.facts
-    if drawing or (drawing is None and facts.energized is not False and facts.ev_ready is not False):
-        return ChargingState.CHARGING
-    if facts.energized is False and not transaction.was_energized:
-        return ChargingState.EV_CONNECTED
-    if facts.energized is False and facts.ev_ready is not False:
-        return ChargingState.SUSPENDED_EVSE
-    return ChargingState.SUSPENDED_EV
 
 
 def update(
@@ -50,7 +28,7 @@ def update(
     samples: tuple[Sample, ...] = (),
 ) -> None:
     connector = state.by_n[transaction.n]
-    now_doing = charging_state(evse, connector)
+    now_doing = availability.charging_state(evse, connector)
     changed = now_doing is not transaction.charging_state
     transaction.charging_state = now_doing
     emit(

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import authorization, availability, metering, refusals, sampling, transaction_end
+from gateway.station import (
+    authorization,
+    availability,
+    metering,
+    refusals,
+    sampling,
+    setpoints,
+    transaction_end,
+)
 from gateway.station import transaction_events as events
 from gateway.station.effects import Notify
 from gateway.station.model import ReadingContext, StopReason, TriggerReason, TxPoint
@@ -58,6 +66,8 @@ def settle(state: StationState, turn: Turn, evse: Evse) -> None:
         _notice_unplugging(state, turn, evse, transaction)
         if evse.grant is not None and not transaction.authorized:
             _authorize(evse, transaction, evse.grant)
+            if state.epoch:
+                setpoints.settle(state, turn, evse, availability.active_connector(evse))
         held = points(state, evse)
         if not held <= set(transaction.reached):
             transaction.reached = tuple(sorted(held | set(transaction.reached)))
@@ -188,7 +198,9 @@ def _start(
     if evse.grant is not None:
         _authorize(evse, transaction, evse.grant)
         transaction.token_told = True
-    transaction.charging_state = events.charging_state(evse, connector)
+    if state.epoch:
+        setpoints.settle(state, turn, evse, connector)  # what is offered is part of what is told
+    transaction.charging_state = availability.charging_state(evse, connector)
     trigger = _start_trigger(evse, point)
     measurands = state.variables.started_measurands
     begin = metering.sample(state, connector, measurands, ReadingContext.TRANSACTION_BEGIN, turn.now)
@@ -280,11 +292,11 @@ def _tell_changes(
     plugged = availability.is_plugged(evse, connector)
     if not connector.fresh:
         return
-    if connector.record.facts.energized or metering.draws(connector):
-        transaction.was_energized = True
+    if metering.draws(connector) or (metering.draws(connector) is None and connector.record.facts.energized):
+        transaction.drew = True
     ends = transaction_end.must_end(transaction, held, connector)
     if evse.stopped is not None:
-        reason, trigger, token = evse.stopped
+        _reason, trigger, token = evse.stopped
         if not ends and trigger is not TriggerReason.EV_COMMUNICATION_LOST:
             events.update(state, turn, evse, transaction, trigger, id_token=token or transaction.token)
     bay = TxPoint.PARKING_BAY_OCCUPANCY in held
@@ -311,5 +323,5 @@ def _tell_changes(
             id_token=transaction.token,
             remote_start_id=transaction.remote_start_id,
         )
-    if not ends and events.charging_state(evse, connector) is not transaction.charging_state:
+    if not ends and availability.charging_state(evse, connector) is not transaction.charging_state:
         events.update(state, turn, evse, transaction, TriggerReason.CHARGING_STATE_CHANGED)

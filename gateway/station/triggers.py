@@ -140,7 +140,7 @@ def _transaction_events(state: StationState, turn: Turn, place: Place) -> Status
             transaction,
             "Updated",
             TriggerReason.TRIGGER,
-            charging_state=events.charging_state(evse, connector),
+            charging_state=availability.charging_state(evse, connector),
             samples=() if sample is None else (sample,),
         )
         told = True

@@ -24,7 +24,7 @@ from gateway.station.model import (
 from gateway.station.outbox import Lane
 from gateway.station.records import Row
 from gateway.station.recovery import RECORD_TYPES
-from gateway.station.requests import AvailabilityRequested, Place, Request, StopRequested
+from gateway.station.requests import AvailabilityRequested, Place, Request, StartRequested, StopRequested
 from gateway.station.station import Station
 
 DIALECTS = {dialect.version: dialect for dialect in (v16.DIALECT, v201.DIALECT)}
@@ -55,6 +55,8 @@ class Driver:
         self.lagging = False
         self.uncommitted: deque[_Turn] = deque()
         self.runs = 0
+        self.content = True
+        """No promise has been broken."""
         self.epochs = 0
         self.requests = 0
         # what the world has seen
@@ -137,12 +139,15 @@ class Driver:
 
     def send(self, event: events.Event) -> list[fx.Effect]:
         """Let the station handle an event, then whatever is due at once."""
+        self.content = False
         effects = self._handle(event)
         looks = 0
         while (deadline := self.station.deadline()) is not None and deadline <= self.monotonic:
             looks += 1
             assert looks <= _MOST_LOOKS, f"busy: {deadline} is still due after {looks} looks"
             self._handle(events.TimePassed())
+        self.judge_pending()
+        self.content = True
         return effects
 
     def _handle(self, event: events.Event) -> list[fx.Effect]:
@@ -216,6 +221,8 @@ class Driver:
                 self.live.add(event.n)
             case events.CsmsAsked():
                 self.pending[event.ref] = self.monotonic
+                if isinstance(event.request, StartRequested):
+                    self.accepted_tokens.add(event.request.token.id_token.casefold())
             case events.Answered():
                 self._foresee_answer(event)
             case _:
@@ -576,6 +583,7 @@ class Driver:
         self.answer_all()
         for _ in range(4):
             self.obey(n)
+            self.obey(n)  # first it locks the plug
             self.send(events.MeterSampled(n, {"energy_import_wh": 1e9}))
             self.answer_all()
             self.pass_time(6.0)
