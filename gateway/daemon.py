@@ -362,6 +362,7 @@ class Gateway:
     def condition(self) -> Condition:
         """For the health page."""
         states = {name: runner.station.state for name, runner in self.runners.items()}
+        self.counters.published = self.outlet.published
         failing = next((state.last_error for state in states.values() if not state.storing), None)
         return Condition(
             broker_connected=self.client.connected,

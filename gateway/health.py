@@ -9,7 +9,8 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Final
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import msgspec
@@ -80,11 +81,38 @@ class HealthPortTaken(Exception):
     """The port cannot be opened; the sentence says why and what to do."""
 
 
+class _Seen(Struct, frozen=True, kw_only=True):
+    """Everything that is told, as it was at one moment."""
+
+    condition: Condition
+    frames: dict[tuple[str, str, str], int]
+    messages: dict[str, int]
+    problems: dict[str, int]
+    published: int
+    quarantined: int
+    commits: list[int]
+    commit_total_s: float
+
+    @classmethod
+    def now(cls, condition: Condition, counters: Counters, commits: CommitTimes) -> Self:
+        """Copies, for another thread."""
+        return cls(
+            condition=condition,
+            frames=dict(counters.frames),
+            messages=dict(counters.messages),
+            problems=dict(counters.problems),
+            published=counters.published,
+            quarantined=counters.quarantined,
+            commits=list(commits.counts),
+            commit_total_s=commits.total_s,
+        )
+
+
 class Health:
     """`/health`: 200 or 503 with JSON. `/metrics`: Prometheus.
 
     `look` is called on the event loop that called `start`, once per question; a loop that does not come round
-    is unhealthy. Counters are read where they are: plain integers, which a thread may read.
+    is unhealthy. Counters are read there too.
     """
 
     def __init__(self, counters: Counters, commits: CommitTimes, look: Callable[[], Condition]) -> None:
@@ -95,6 +123,7 @@ class Health:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
+        self._stopping = False
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -110,7 +139,7 @@ class Health:
                 "Choose another health.port or health.host, or end what uses it."
             ) from error
         self._server.set_app(self._application(make_wsgi_app(self._registry)))
-        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
+        self._thread = threading.Thread(target=self._serve, args=(self._server,), name="health", daemon=True)
         self._thread.start()
         return self._server.server_port
 
@@ -118,70 +147,48 @@ class Health:
         """Listen no more; a question under way is still answered."""
         server, self._server = self._server, None
         if server is not None and self._thread is not None:
+            self._stopping = True
+            socket.create_connection((server.server_name, server.server_port), ANSWER_WITHIN_S).close()
             # In a thread of its own, since the question under way may need this loop.
-            await asyncio.to_thread(server.shutdown)
+            await asyncio.to_thread(self._thread.join)
             server.server_close()
-            self._thread.join()
 
     @property
     def alive(self) -> bool:
         """Whether the thread still listens."""
         return self._thread is not None and self._thread.is_alive()
 
+    def _serve(self, server: _Server) -> None:
+        # Not serve_forever, which looks twice a second whether it should stop.
+        while not self._stopping:
+            server.handle_request()
+
     def collect(self) -> Iterator[Metric]:
         """All metrics but those of the process: prometheus_client's collector interface."""
-        counters = self._counters
         yield InfoMetricFamily("ocpp_gateway", "The program that runs", {"version": __version__})
-        labels = ("direction", "action", "result")
-        yield _counter(
-            "frames", "OCPP frames by direction, action and result", labels, counters.frames.items()
-        )
-        channels = [((channel,), count) for channel, count in list(counters.messages.items())]
-        yield _counter("mqtt_messages", "MQTT messages received, by channel", ("channel",), channels)
-        yield _counter("mqtt_published", "MQTT messages published", (), [((), counters.published)])
-        problems = [((problem,), count) for problem, count in list(counters.problems.items())]
-        yield _counter("mqtt_problems", "What was wrong with MQTT messages", ("problem",), problems)
-        aside = [((), counters.quarantined)]
-        yield _counter("quarantined", "Facts and reports put aside since nothing could take them", (), aside)
-        yield self._commit_histogram()
-        yield from self._gauges()
-
-    def _gauges(self) -> Iterator[Metric]:
-        condition = self._condition()
+        seen = self._seen()
         yield _gauge(
-            "healthy", "1 when /health answers 200", condition is not None and not condition.troubles
+            "healthy", "1 when /health answers 200", seen is not None and not seen.condition.troubles
         )
-        if condition is not None:
-            yield _gauge("stations", "Stations configured", condition.stations)
-            yield _gauge("sessions", "Stations whose CSMS is connected", condition.sessions)
-            yield _gauge("queued_reports", "Reports that wait to be told to a CSMS", condition.queued)
-            yield _gauge(
-                "broker_connected", "1 while the MQTT broker is connected", condition.broker_connected
-            )
+        if seen is not None:
+            yield from _counted(seen)
+            yield _commit_histogram(seen)
+            yield from _conditions(seen.condition)
 
-    def _commit_histogram(self) -> Metric:
-        counts, cumulated, buckets = list(self._commits.counts), 0, []
-        for bound, count in zip((*CommitTimes.BOUNDS_S, float("inf")), counts, strict=True):
-            cumulated += count
-            buckets.append(("+Inf" if bound == float("inf") else str(bound), float(cumulated)))
-        return HistogramMetricFamily(
-            "ocpp_gateway_commit_seconds", "Time that a commit took on disk", buckets, self._commits.total_s
-        )
+    def _seen(self) -> _Seen | None:
+        """From the event loop, where nobody counts meanwhile; None when it does not come round."""
+        answer: Future[_Seen] = Future()
 
-    def _condition(self) -> Condition | None:
-        """From the event loop; None when it does not come round."""
-        answer: Future[Condition] = Future()
-
-        def ask() -> None:
+        def see() -> None:
             if answer.set_running_or_notify_cancel():
                 try:
-                    answer.set_result(self._look())
+                    answer.set_result(_Seen.now(self._look(), self._counters, self._commits))
                 except BaseException as error:  # noqa: BLE001 - the thread that asked is the one to be told
                     answer.set_exception(error)
 
         assert self._loop is not None  # noqa: S101 - only a started one is asked
         try:
-            self._loop.call_soon_threadsafe(ask)
+            self._loop.call_soon_threadsafe(see)
         except RuntimeError:  # The loop is closed.
             return None
         try:
@@ -192,32 +199,34 @@ class Health:
 
     def _application(self, metrics: WSGIApplication) -> WSGIApplication:
         def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-            match environ["PATH_INFO"]:
-                case "/health":
-                    return self._health(start_response)
-                case "/metrics":
-                    return metrics(environ, start_response)
-                case _:
-                    return _answer(
-                        start_response, "404 Not Found", {"error": "There are /health and /metrics."}
-                    )
+            try:
+                match environ["PATH_INFO"]:
+                    case "/health":
+                        return self._health(start_response)
+                    case "/metrics":
+                        return metrics(environ, start_response)
+                    case _:
+                        return _answer(start_response, "404 Not Found", {"error": "Try /health or /metrics."})
+            except Exception as error:  # noqa: BLE001 - it is told, and the next question answered
+                _log.exception("The health page cannot be made", path=environ["PATH_INFO"])
+                return _answer(start_response, "500 Internal Server Error", {"error": type(error).__name__})
 
         return application
 
     def _health(self, start_response: StartResponse) -> Iterable[bytes]:
-        condition = self._condition()
-        if condition is None:
+        seen = self._seen()
+        if seen is None:
             stuck = f"The event loop did not answer within {ANSWER_WITHIN_S:g} s: it is stuck or stopping."
             return _answer(
                 start_response, "503 Service Unavailable", {"status": "error", "troubles": [stuck]}
             )
-        troubles = condition.troubles
+        troubles = seen.condition.troubles
         status = "503 Service Unavailable" if troubles else "200 OK"
         told = {
             "status": "error" if troubles else "ok",
             "version": __version__,
             "troubles": troubles,
-            **msgspec.to_builtins(condition),
+            **msgspec.to_builtins(seen.condition),
         }
         return _answer(start_response, status, told)
 
@@ -268,12 +277,38 @@ def _answer(start_response: StartResponse, status: str, told: Mapping[str, objec
     return [body]
 
 
+def _counted(seen: _Seen) -> Iterator[Metric]:
+    labels = ("direction", "action", "result")
+    yield _counter("frames", "OCPP frames by direction, action and result", labels, seen.frames.items())
+    channels = [((channel,), count) for channel, count in seen.messages.items()]
+    yield _counter("mqtt_messages", "MQTT messages received, by channel", ("channel",), channels)
+    yield _counter("mqtt_published", "MQTT messages published", (), [((), seen.published)])
+    problems = [((problem,), count) for problem, count in seen.problems.items()]
+    yield _counter("mqtt_problems", "What was wrong with MQTT messages", ("problem",), problems)
+    aside = [((), seen.quarantined)]
+    yield _counter("quarantined", "Facts and reports put aside since nothing could take them", (), aside)
+
+
+def _conditions(condition: Condition) -> Iterator[Metric]:
+    yield _gauge("stations", "Stations configured", condition.stations)
+    yield _gauge("sessions", "Stations whose CSMS is connected", condition.sessions)
+    yield _gauge("queued_reports", "Reports that wait to be told to a CSMS", condition.queued)
+    yield _gauge("broker_connected", "1 while the MQTT broker is connected", condition.broker_connected)
+
+
+def _commit_histogram(seen: _Seen) -> Metric:
+    bounds = (*map(str, CommitTimes.BOUNDS_S), "+Inf")
+    buckets = list(zip(bounds, map(float, accumulate(seen.commits)), strict=True))
+    return HistogramMetricFamily(
+        "ocpp_gateway_commit_seconds", "Time that a commit took on disk", buckets, seen.commit_total_s
+    )
+
+
 def _counter(
     name: str, text: str, labels: tuple[str, ...], counts: Iterable[tuple[tuple[str, ...], int]]
 ) -> CounterMetricFamily:
     family = CounterMetricFamily(f"ocpp_gateway_{name}", text, labels=labels)
-    # A copy at once: the event loop goes on counting meanwhile.
-    for values, count in list(counts):
+    for values, count in counts:
         family.add_metric(values, count)
     return family
 

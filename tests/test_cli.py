@@ -127,7 +127,7 @@ def test_an_unexpected_error_is_a_sentence() -> None:
 
 
 def test_only_what_a_command_needs_is_loaded() -> None:
-    """`--version` and `check` stay quick: no broker, no socket, no database, no OCPP library."""
+    """`--help` and `--version` stay quick: no broker, no socket, no database, no OCPP library."""
     heavy = ("paho", "websockets", "ocpp", "sqlite3", "jsonschema_rs", "prometheus_client")
     code = f"import sys; import gateway.cli; print([name for name in {heavy} if name in sys.modules])"
 

@@ -12,7 +12,7 @@ import structlog
 
 from gateway.mqtt.arrivals import Message
 from gateway.mqtt.broker import BrokerAddress, MqttConfig, Version
-from gateway.mqtt.client import INFLIGHT_MAX, Connection
+from gateway.mqtt.connection import INFLIGHT_MAX, Connection
 
 _log = structlog.get_logger(__name__)
 
@@ -110,10 +110,9 @@ class MqttClient:
             self.dropped += 1
             return False
         sent = connection.publish(topic, payload, qos, retain, expiry_s, response_topic, correlation)
-        if sent is None:
+        if not sent:
             self.dropped += 1
-            return False
-        return True
+        return sent
 
     def acknowledge(self, message: Message) -> None:
         """Let go of a message, in any order: the broker hears of it in the order of arrival.

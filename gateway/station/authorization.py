@@ -427,6 +427,9 @@ def _judged_station(
         say(state, turn, 0, token, "refused", gesture, str(info.status))
         return
     state.station_grant = Grant(token, info.group, 0, turn.now.monotonic, TriggerReason.AUTHORIZED)
+    evse = _evse_for_station_reader(state, token)
+    if evse is not None:  # its plug came while the CSMS was asked
+        evse.trigger = evse.trigger or TriggerReason.CABLE_PLUGGED_IN
     say(state, turn, 0, token, "accepted", gesture)
 
 
@@ -464,7 +467,8 @@ def assign_station_grant(state: StationState, turn: Turn) -> None:
         return
     for evse in state.evses.values():
         free = evse.grant is None and evse.question is None
-        if not free or (evse.transaction is not None and evse.transaction.authorized):
+        plugged_now = evse.trigger is TriggerReason.CABLE_PLUGGED_IN
+        if not plugged_now or not free or (evse.transaction is not None and evse.transaction.authorized):
             continue
         for connector in evse.connectors:
             here = availability.is_plugged(evse, connector) and not connector.record.ended_in_plug_session

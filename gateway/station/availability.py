@@ -384,6 +384,7 @@ def settle(state: StationState, turn: Turn, evse: Evse, connector: Connector) ->
         and not connector.vanished
         and is_operative(state, evse, connector)
     ):
+        connector.desired = None
         return  # nothing fresh is known since the restart: what was told last still stands
     fine = fine_status(state, evse, connector)
     error, info = _error_of(evse, connector)
@@ -393,7 +394,7 @@ def settle(state: StationState, turn: Turn, evse: Evse, connector: Connector) ->
         _follow(state, turn, connector, fine, error, info)
     else:
         word = str(availability_state(evse, connector, fine))
-        _follow_coarse(turn, connector, word, error, info)
+        _follow_coarse(connector, word, error, info)
     tell(state, turn, evse, connector)
 
 
@@ -405,6 +406,9 @@ def _follow(
     if connector.desired != wanted:
         connector.desired = wanted
         connector.desired_since = turn.now.monotonic
+    if not state.online:
+        connector.on_the_way.clear()  # the status that holds when the link is back counts, no history (# 1.6 §4.9)
+        return
     last = connector.on_the_way[-1] if connector.on_the_way else (record.path, record.told_error, "")
     if last[0] == fine and last[1] == error:
         return
@@ -416,18 +420,14 @@ def _follow(
     for step in steps[:-1]:
         connector.on_the_way.append((step, "NoError", ""))
     connector.on_the_way.append((fine, error, info))
-    if not state.online:
-        del connector.on_the_way[:-1]  # offline: the current status counts, no history (# 1.6 §4.9)
 
 
-def _follow_coarse(turn: Turn, connector: Connector, word: str, error: str, info: str) -> None:
+def _follow_coarse(connector: Connector, word: str, error: str, info: str) -> None:
     record = connector.record
-    last = connector.on_the_way[-1][0] if connector.on_the_way else record.told
-    if connector.asked_status is not None and not connector.on_the_way:
-        last = record.path
-    if last != word:
-        connector.desired = word
-        connector.desired_since = turn.now.monotonic
+    connector.desired = None  # 2.x has no MinimumStatusDuration
+    if word == (record.told if connector.asked_status is None else record.path):
+        connector.on_the_way.clear()
+    elif not connector.on_the_way or connector.on_the_way[-1][0] != word:
         connector.on_the_way[:] = [(word, error, info)]
 
 
@@ -517,7 +517,7 @@ ERROR_CODES = frozenset(
 def deadline(state: StationState, connector: Connector) -> float | None:
     """When a status has been held for MinimumStatusDuration, monotonic."""
     minimum_s = state.variables.minimum_status_duration_s
-    if minimum_s <= 0 or connector.desired is None:
+    if minimum_s <= 0 or connector.desired is None or not state.online:
         return None
     last = (
         connector.on_the_way[-1][:2]

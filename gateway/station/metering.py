@@ -147,7 +147,10 @@ def sample(
     values: list[SampledValue] = []
     for measurand in measurands:
         _append(values, connector, measurand, oldest)
-    signed = connector.signed
+    variables = state.variables
+    clock = context is ReadingContext.SAMPLE_CLOCK
+    signs = variables.aligned_signed if clock else variables.sampled_signed
+    signed = connector.signed if signs and measurands else None
     if not values and signed is None:
         return None
     return Sample(state.stamp(now.wall if at is None else at), context, tuple(values), signed)
@@ -210,6 +213,11 @@ def next_aligned(wall: float, interval_s: int) -> float:
     midnight = floor(wall / _DAY_S) * _DAY_S
     following = midnight + (floor((wall - midnight) / interval_s) + 1) * interval_s
     return min(following, midnight + _DAY_S)
+
+
+def is_aligned(wall: float, interval_s: int) -> bool:
+    """Whether a moment lies on the grid of an interval; 0 has none."""
+    return interval_s > 0 and (wall % _DAY_S) % interval_s == 0
 
 
 # ------------------------------------------------------------------ the view

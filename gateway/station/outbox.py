@@ -71,6 +71,12 @@ class Outbox:
         """How many rows wait."""
         return len(self.transactions.rows) + len(self.guaranteed.rows)
 
+    @property
+    def waiting(self) -> int:
+        """How many rows wait that are not on the wire."""
+        lanes = (self.transactions, self.guaranteed)
+        return sum(len(lane.rows) - (lane.in_flight is not None) for lane in lanes)
+
     def lane_of(self, report: QueuedReport) -> Lane:
         """Where a report waits."""
         return self.transactions if isinstance(report, TransactionEvent | MeterValues) else self.guaranteed

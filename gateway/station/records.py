@@ -170,6 +170,8 @@ class TransactionRecord(Struct):
     cause_trigger: TriggerReason | None = None
     stop_token: IdToken | None = None
     ended_at: float | None = None
+    ended: bool = False
+    """Its Ended event is in the outbox."""
     given_up: bool = False
     """Its device stayed away for longer than the policy allows."""
     unplugged_at: float | None = None

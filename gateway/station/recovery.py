@@ -12,6 +12,7 @@ from gateway.station.records import (
     EndedSampleRecord,
     EvseRecord,
     GestureRecord,
+    RegisterRecord,
     Row,
     StationRecord,
     TransactionRecord,
@@ -77,6 +78,7 @@ def load(config: StationConfig, records: Mapping[str, Mapping[str, Struct]], liv
     for transaction in of("transaction").values():
         if isinstance(transaction, TransactionRecord):
             _take_up(state, transaction)
+    _lift_registers(state)
     rows = [row for row in of("outbox").values() if isinstance(row, Row)]
     outbox.restore(state, sorted(rows, key=lambda row: row.position))
     for kept in of("ended_sample").values():
@@ -91,7 +93,7 @@ def load(config: StationConfig, records: Mapping[str, Mapping[str, Struct]], liv
 
 def _take_up(state: StationState, transaction: TransactionRecord) -> None:
     evse = state.evses.get(transaction.evse)
-    if transaction.meter_stop_wh is not None or evse is None or evse.transaction is not None:
+    if transaction.ended or evse is None or evse.transaction is not None:
         state.ended[transaction.id] = transaction
         return
     if transaction.n not in state.by_n:
@@ -109,6 +111,20 @@ def _take_up(state: StationState, transaction: TransactionRecord) -> None:
             remote=transaction.remote,
             reservation_id=transaction.reservation_id,
         )
+
+
+def _lift_registers(state: StationState) -> None:
+    """A connector's register is saved seldom; what was told of it is in the transactions."""
+    running = [evse.transaction for evse in state.evses.values() if evse.transaction is not None]
+    for transaction in [*running, *state.ended.values()]:
+        connector, told_wh = state.by_n.get(transaction.n), transaction.register_wh
+        if connector is None or told_wh is None:
+            continue
+        register = connector.record.import_register
+        if register is None:
+            connector.record.import_register = RegisterRecord(told_wh)
+        elif register.value_wh < told_wh:
+            register.raw_wh = told_wh - register.offset_wh
 
 
 def restarted(state: StationState, turn: Turn, random_seed: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.station import authorization, availability, commands, outbox, security
-from gateway.station.effects import Ask, ChangeLink
+from gateway.station.effects import Ask, ChangeLink, CloseLink
 from gateway.station.model import EPOCH_2020, BootReason, RegistrationStatus
 from gateway.station.reports import Boot, BootAnswer, Failed, FailureKind, Heartbeat, HeartbeatAnswer
 
@@ -203,11 +203,17 @@ def variables_changed(state: StationState, turn: Turn, names: set[str]) -> None:
         state.heartbeat_at = turn.now.monotonic + max(variables.heartbeat_interval_s, _SHORTEST_S)
     if any("Interval" in name and "Data" in name for name in names):
         state.next_clock_at = None
-    if not names & _OF_LINK and not any("Password" in name or "AuthorizationKey" in name for name in names):
+    password = bool(names & _PASSWORDS)
+    if not names & _OF_LINK and not password:
         return
     turn.do(link_settings(state))
+    if password:
+        security.record(state, turn, "ReconfigurationOfSecurityParameters", "password")
+        if state.config.security_profile in {1, 2}:
+            turn.do(CloseLink("the password was changed"))  # A01.FR.02, [TC_073]
 
 
+_PASSWORDS = frozenset({"SecurityCtrlr.BasicAuthPassword", "Ocpp16.AuthorizationKey"})
 _OF_LINK = frozenset(
     {
         "OCPPCommCtrlr.WebSocketPingInterval",

@@ -12,6 +12,7 @@ from gateway.station import (
     operation,
     registration,
     resets,
+    sampling,
     triggers,
 )
 from gateway.station.effects import Answer, Notify
@@ -240,3 +241,7 @@ def save_variables(state: StationState, turn: Turn) -> None:
     for name, text in changed.items():
         turn.save("variable", name, None if text is None else VariableRecord(text))
     registration.variables_changed(state, turn, set(changed))
+    if any(name.startswith("SampledDataCtrlr.") for name in changed):
+        for evse in state.evses.values():
+            if evse.transaction is not None and not evse.transaction.ending:
+                sampling.resume(state, turn, evse)  # [TC_021]

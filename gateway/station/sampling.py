@@ -129,7 +129,6 @@ def _sample_now(
     one = metering.sample(state, connector, measurands, ReadingContext.SAMPLE_PERIODIC, turn.now, at)
     if one is None:
         return
-    transaction.register_wh = metering.register_wh(connector)
     if connector.config.energy != "register":
         state.save_connector(turn, connector)
     events.emit(
@@ -143,23 +142,26 @@ def _sample_now(
 def clock_aligned(state: StationState, turn: Turn) -> None:
     """Tell what is known at the moments of the clock's grid (# J01, 1.6 ClockAlignedDataInterval)."""
     variables = state.variables
-    interval = variables.aligned_interval_s if variables.aligned_enabled else 0
-    if interval <= 0:
+    told_s = variables.aligned_interval_s if variables.aligned_enabled else 0
+    kept_s = variables.aligned_ended_interval_s if variables.aligned_enabled else 0
+    intervals = [interval for interval in (told_s, kept_s) if interval > 0]
+    if not intervals:
         state.next_clock_at = None
         return
     wall = state.stamp(turn.now.wall)
-    if state.next_clock_at is None or state.next_clock_at > wall + interval + 1:
-        state.next_clock_at = metering.next_aligned(wall, interval)
-        return
-    if wall < state.next_clock_at:
-        return
     due = state.next_clock_at
-    state.next_clock_at = metering.next_aligned(wall, interval)
-    for evse in state.evses.values():
-        _aligned_of(state, turn, evse, due - state.record.clock_offset_s)
+    if due is not None and due <= wall:
+        for evse in state.evses.values():
+            at = due - state.record.clock_offset_s
+            told, kept = metering.is_aligned(due, told_s), metering.is_aligned(due, kept_s)
+            _aligned_of(state, turn, evse, at, told=told, kept=kept)
+    if due is None or due <= wall or due > wall + min(intervals) + 1:
+        state.next_clock_at = min(metering.next_aligned(wall, interval) for interval in intervals)
 
 
-def _aligned_of(state: StationState, turn: Turn, evse: Evse, at: float) -> None:
+def _aligned_of(
+    state: StationState, turn: Turn, evse: Evse, at: float, *, told: bool, kept: bool
+) -> None:
     variables = state.variables
     transaction = evse.transaction
     measurands = variables.aligned_measurands
@@ -168,13 +170,17 @@ def _aligned_of(state: StationState, turn: Turn, evse: Evse, at: float) -> None:
         recent = max(_ALIGNED_AGE_S, 2 * connector.meter_period)
         if turn.now.monotonic - connector.meter_at > recent or not connector.meter_at:
             continue
+        if transaction is not None and in_use and (told if transaction.fixed_points else kept):
+            _keep_aligned(state, turn, transaction, connector, at)
+        if not told:
+            continue
         one = metering.sample(state, connector, measurands, ReadingContext.SAMPLE_CLOCK, turn.now, at)
         if transaction is not None and in_use:
-            _keep_aligned(state, turn, transaction, connector, at)
             if one is not None and not variables.aligned_only_idle:
                 clock = TriggerReason.METER_VALUE_CLOCK
                 events.emit(state, turn, evse, transaction, "Updated", clock, at=at, samples=(one,))
         elif one is not None and not (variables.aligned_only_idle and transaction is not None):
+            state.save_connector(turn, connector)  # the register that is told is not forgotten
             add(state, turn, MeterValues(connector.config.n, evse.id, (one,)))
 
 
@@ -185,7 +191,7 @@ def _keep_aligned(
     if transaction.fixed_points:
         measurands = variables.stop_aligned_measurands_16
     else:
-        measurands = variables.aligned_ended_measurands if variables.aligned_ended_interval_s > 0 else ()
+        measurands = variables.aligned_ended_measurands
     one = metering.sample(state, connector, measurands, ReadingContext.SAMPLE_CLOCK, turn.now, at)
     if one is not None and one.values:
         _keep(state, turn, transaction, one)
@@ -215,6 +221,7 @@ def _keep(state: StationState, turn: Turn, transaction: TransactionRecord, one: 
     kept = state.ended_samples.setdefault(transaction.id, {})
     number = transaction.ended_samples
     transaction.ended_samples += 1
+    transaction.register_wh = metering.register_wh(state.by_n[transaction.n])
     kept[number] = one
     turn.save("ended_sample", f"{transaction.id}/{number:06}", EndedSampleRecord(transaction.id, number, one))
     state.save_transaction(turn, transaction)
@@ -229,13 +236,17 @@ def ended_samples(
 ) -> tuple[Sample, ...]:
     """All that was kept, and the last one; nothing of it is kept any longer."""
     evse.next_sample = evse.next_ended_sample = None
-    kept = state.ended_samples.pop(transaction.id, {})
-    for number in kept:
-        turn.save("ended_sample", f"{transaction.id}/{number:06}", None)
-    samples = [*kept.values()]
+    samples = [*state.ended_samples.get(transaction.id, {}).values()]
+    forget(state, turn, transaction)
     if last is not None and last.values:
         samples.append(last)
     return tuple(samples)
+
+
+def forget(state: StationState, turn: Turn, transaction: TransactionRecord) -> None:
+    """Keep nothing of what was measured so far."""
+    for number in state.ended_samples.pop(transaction.id, {}):
+        turn.save("ended_sample", f"{transaction.id}/{number:06}", None)
 
 
 def deadline(state: StationState, evse: Evse) -> float | None:

@@ -119,9 +119,12 @@ def off(state: StationState, turn: Turn, connector: Connector) -> None:
 
 def _lock(evse: Evse, connector: Connector) -> bool:
     """Whether the plug shall be held: from authorization to the end, and while it is kept on purpose."""
+    transaction = evse.transaction
+    if connector.config.lock and transaction is not None and transaction.n == connector.config.n:
+        if transaction.authorized and TxPoint.EV_CONNECTED in transaction.reached:
+            return True  # also while the EV side is unplugged (# E10.FR.05, [TC_005_3])
     if not connector.config.lock or not availability.is_plugged(evse, connector):
         return connector.config.lock and connector.record.keep_locked
-    transaction = evse.transaction
     if transaction is not None and transaction.n == connector.config.n:
         return transaction.authorized or transaction.refused is not None
     return evse.grant is not None or connector.record.keep_locked

@@ -248,7 +248,6 @@ class StationState:
         "broker_up",
         "by_n",
         "cache",
-        "cache_order_dirty",
         "commands",
         "config",
         "counter",
@@ -258,7 +257,6 @@ class StationState:
         "epoch",
         "evses",
         "flavor",
-        "gesture_order",
         "gestures",
         "heartbeat_asked",
         "heartbeat_at",
@@ -275,7 +273,7 @@ class StationState:
         "record",
         "registration",
         "reset",
-        "silent_until",
+        "shown_at",
         "station_away",
         "station_grant",
         "station_question",
@@ -305,10 +303,8 @@ class StationState:
         self.outbox = Outbox()
         self.cache: OrderedDict[str, CacheRecord] = OrderedDict()
         """Least recently used first."""
-        self.cache_order_dirty = False
         self.gestures: dict[str, GestureRecord] = {}
         """In order of time."""
-        self.gesture_order = 0.0
         self.debounce: dict[tuple[int, str], float] = {}
         self.commands: dict[str, PendingCommand] = {}
         self.reset: PendingReset | None = None
@@ -333,7 +329,6 @@ class StationState:
         """What the last accepted BootNotification said."""
         self.boot_asked: int | None = None
         self.boot_retry_at: float | None = None
-        self.silent_until: float | None = None
         self.heartbeat_at: float | None = None
         self.heartbeat_asked: int | None = None
         self.synced = False
@@ -349,6 +344,7 @@ class StationState:
         self.station_away = False
         self.next_clock_at: float | None = None
         self.view: StationView | None = None
+        self.shown_at = float("-inf")
         self.wall_now = 0.0
         """The CSMS's clock, at the turn's moment."""
 

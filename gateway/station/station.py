@@ -139,6 +139,7 @@ class Station:
                 return self._metered(event, turn)
             case Answered():
                 self._answered(event, turn)
+                state.last_received_at = turn.now.wall
             case StatusReported():
                 return self._status_reported(event, turn)
             case TokenPresented():
@@ -162,7 +163,7 @@ class Station:
             case BrokerConnected():
                 self._broker_connected(event, turn)
             case BrokerLost():
-                state.broker_up = False
+                self._broker_lost()
             case StoreChanged():
                 self._store_changed(event, turn)
             case Restarted():
@@ -190,6 +191,8 @@ class Station:
         drew = metering.draws(connector)
         metering.note(connector, event, turn.now)
         returned = not event.retained and presence.live(connector, turn)
+        if not (event.retained or connector.fresh or connector.config.plug_sensor):
+            connector.fresh = returned = True  # a plain socket has nothing else to say
         transaction = evse.transaction
         if event.ref is not None and event.ref == connector.measure_ref:
             connector.measure_ref = None
@@ -256,9 +259,14 @@ class Station:
         state.broker_up = True
         state.epoch = event.epoch
         for connector in state.by_n.values():
-            connector.fresh = False
             connector.last_live = turn.now.monotonic
         views.show_all(state, turn)
+
+    def _broker_lost(self) -> None:
+        """Whatever devices say now is not heard: nothing known is fresh any more."""
+        self.state.broker_up = False
+        for connector in self.state.by_n.values():
+            connector.fresh = False
 
     def _store_changed(self, event: StoreChanged, turn: Turn) -> None:
         state = self.state

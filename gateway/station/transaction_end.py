@@ -59,6 +59,7 @@ def begin(state: StationState, turn: Turn, evse: Evse, transaction: TransactionR
     """Off first, then the end register is measured, then Ended is told."""
     connector = state.by_n[transaction.n]
     setpoints.off(state, turn, connector)
+    plugged = availability.is_plugged(evse, connector)
     fatal = [error for error in connector.record.facts.errors or () if error.fault and error.code in _FATAL]
     if transaction.cause is None:
         if fatal:
@@ -66,14 +67,18 @@ def begin(state: StationState, turn: Turn, evse: Evse, transaction: TransactionR
                 _FATAL[fatal[0].code],
                 TriggerReason.ABNORMAL_CONDITION,
             )
-        elif not availability.is_plugged(evse, connector):
+        elif not plugged:
             transaction.cause = StopReason.EV_DISCONNECTED
-            transaction.cause_trigger = TriggerReason.EV_COMMUNICATION_LOST
+            transaction.cause_trigger = _leaving(transaction, plugged=plugged)
         elif TxPoint.ENERGY_TRANSFER in transaction.stop_points:
             transaction.cause = StopReason.STOPPED_BY_EV
             transaction.cause_trigger = TriggerReason.CHARGING_STATE_CHANGED
         else:
             transaction.cause, transaction.cause_trigger = StopReason.OTHER, TriggerReason.EV_DEPARTED
+    elif evse.stopped is None and transaction.cause not in _ALWAYS_END and not transaction.given_up:
+        # The cause was told when authorization ended; this is what ends the transaction (# E06, F03.FR.03).
+        transaction.cause_trigger = _leaving(transaction, plugged=plugged)
+        transaction.stop_token = None  # told already (# E07.FR.02)
     transaction.ending = True
     transaction.ended_at = turn.now.wall
     transaction.authorized = False
@@ -83,6 +88,12 @@ def begin(state: StationState, turn: Turn, evse: Evse, transaction: TransactionR
     state.save_transaction(turn, transaction)
     if not _end_register_known(evse, connector):
         events.measure(state, turn, connector, ReadingContext.TRANSACTION_END)
+
+
+def _leaving(transaction: TransactionRecord, *, plugged: bool) -> TriggerReason:
+    """Whether the cable or the vehicle left last: the stop points tell (# E06)."""
+    by_cable = {TxPoint.EV_CONNECTED, TxPoint.POWER_PATH_CLOSED} & set(transaction.stop_points)
+    return TriggerReason.EV_COMMUNICATION_LOST if by_cable and not plugged else TriggerReason.EV_DEPARTED
 
 
 def _end_register_known(evse: Evse, connector: Connector) -> bool:
@@ -123,6 +134,7 @@ def finish(
     doing = ChargingState.EV_CONNECTED if availability.is_plugged(evse, connector) else ChargingState.IDLE
     changed = doing is not transaction.charging_state
     transaction.charging_state = doing
+    transaction.ended = True
     evse.transaction = None
     state.ended[transaction.id] = transaction
     events.emit(

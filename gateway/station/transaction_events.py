@@ -65,6 +65,8 @@ def emit(  # noqa: PLR0913 - an event's fields
     """Give an event its number, and queue it; what was true now stays true in it."""
     connector = state.by_n[transaction.n]
     facts = connector.record.facts
+    if samples and kind != "Ended":
+        transaction.register_wh = metering.register_wh(connector)
     phases = None
     if charging_state is ChargingState.CHARGING and facts.phases != transaction.phases_told:
         phases = transaction.phases_told = facts.phases

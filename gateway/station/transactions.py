@@ -111,7 +111,9 @@ def waits_for_plug(evse: Evse, grant: Grant) -> bool:
     """Whether a token was accepted but no vehicle is connected yet."""
     transaction = evse.transaction
     if transaction is not None and TxPoint.EV_CONNECTED in transaction.reached:
-        return False
+        used = next(c for c in evse.connectors if c.config.n == transaction.n)
+        unplugged = not transaction.plugged and not availability.is_plugged(evse, used)
+        return unplugged and used.config.fixed_cable and not transaction.fixed_points  # E10.FR.07
     connectors = [c for c in evse.connectors if grant.n in {0, c.config.n}] or evse.connectors
     return not any(availability.is_plugged(evse, connector) for connector in connectors)
 
@@ -275,7 +277,10 @@ def _notice_unplugging(state: StationState, turn: Turn, evse: Evse, transaction:
         if evse.grant is not None:
             trigger = TriggerReason.EV_COMMUNICATION_LOST
             authorization.take_back(state, turn, evse, StopReason.EV_DISCONNECTED, trigger)
-    elif transaction.fixed_points:
+        return
+    if evse.grant is not None:
+        evse.grant.since = turn.now.monotonic  # E10.FR.07: the time to plug in again runs from here
+    if transaction.fixed_points:
         transaction.unplugged_at = turn.now.wall  # [TC_005_3]
         state.save_transaction(turn, transaction)
 
@@ -289,6 +294,8 @@ def _tell_changes(
         connector = availability.active_connector(evse)
         transaction.n = connector.config.n
         transaction.evse_told = False
+        transaction.meter_start_wh = transaction.register_wh = metering.register_wh(connector)
+        sampling.forget(state, turn, transaction)  # another meter: nothing of the first one belongs to it
     plugged = availability.is_plugged(evse, connector)
     if not connector.fresh:
         return

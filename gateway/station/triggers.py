@@ -103,6 +103,7 @@ def _values_of(state: StationState, turn: Turn, evse: Evse, connector: Connector
     sample = metering.sample(state, connector, measurands, ReadingContext.TRIGGER, turn.now)
     if sample is None:
         return None
+    state.save_connector(turn, connector)  # the register that is told is not forgotten
     n = connector.config.n
     if fixed and transaction is not None and transaction.n == n and transaction.csms_id is not None:
         return TransactionEvent(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from gateway.station import authorization, availability, metering, setpoints
 from gateway.station.effects import ConnectorView, Publish, StationView, TransactionView
 
@@ -17,10 +19,7 @@ if TYPE_CHECKING:
 
 def settle(state: StationState, turn: Turn) -> None:
     """Publish the views that changed."""
-    station = _station(state)
-    if station != state.view:
-        state.view = station
-        turn.do(Publish(0, "state", station))
+    _show_station(state, turn)
     for evse in state.evses.values():
         for connector in evse.connectors:
             view = _connector(state, turn, evse, connector)
@@ -28,6 +27,22 @@ def settle(state: StationState, turn: Turn) -> None:
                 connector.view = view
                 turn.do(Publish(connector.config.n, "state", view))
         show_transaction(state, turn, evse)
+
+
+def _show_station(state: StationState, turn: Turn) -> None:
+    """The station; while a backlog drains, its length at most every `meter_state_interval_s`."""
+    view = _station(state)
+    shown = state.view
+    if shown is not None:
+        view = replace(view, last_received_at=shown.last_received_at)
+        if view == shown:
+            return
+        only_queue = view.queued > 0 and shown.queued > 0 and replace(view, queued=shown.queued) == shown
+        if only_queue and turn.now.monotonic < state.shown_at + state.config.policy.meter_state_interval_s:
+            return
+    state.shown_at = turn.now.monotonic
+    state.view = replace(view, last_received_at=state.last_received_at)
+    turn.do(Publish(0, "state", state.view))
 
 
 def show_all(state: StationState, turn: Turn) -> None:
@@ -134,8 +149,8 @@ def _station(state: StationState) -> StationView:
         registration=None if state.registration is None else str(state.registration),
         security_profile=state.config.security_profile,
         since=state.linked_since,
-        last_received_at=None,
-        queued=len(state.outbox),
+        last_received_at=state.last_received_at,
+        queued=state.outbox.waiting,
         operative=state.record.operative,
         online=not state.station_away,
         status=str(availability.station_status(state)),

@@ -14,6 +14,7 @@ import structlog
 
 from gateway.mqtt.arrivals import Message
 from gateway.mqtt.broker import MqttConfig
+from gateway.mqtt.client import Wire
 from gateway.mqtt.session import MqttClient
 from gateway.mqtt.topics import Topics
 from tests.support.broker import Broker, free_port
@@ -120,6 +121,24 @@ async def test_passes_on_what_devices_say_and_says_what_it_is_told(
             ("ocpp/garage/1/meter", 0),
         }
         assert (told.payload, told.qos) == (b"{}", 1)
+
+
+async def test_a_plain_message_takes_the_short_way(
+    broker: Broker, device: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library's dear way of reading MQTT 5's properties is used only where there are some."""
+    with_properties: list[str] = []
+    monkeypatch.setattr(
+        Wire, "_on_message", lambda _self, _paho, _data, arrived: with_properties.append(arrived.topic)
+    )
+    async with Session(broker.url) as session:
+        await session.connected()
+        await device.publish("ocpp/garage/1/card", "A", properties={"CorrelationData": b"7"})
+        await device.publish("ocpp/garage/1/card", "B")
+        await session.until(lambda: session.messages)
+
+        assert with_properties == ["ocpp/garage/1/card"]
+        assert session.payloads("card") == [b"B"]
 
 
 async def test_hands_over_response_topic_and_correlation(broker: Broker, device: TestClient) -> None:

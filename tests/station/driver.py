@@ -80,7 +80,7 @@ class Driver:
         self.linked = False
         self.links = 0
         self.asked: dict[int, tuple[fx.Ask, int, int]] = {}
-        """ref → (what was asked, step to be answered next, steps)."""
+        """ref → (what was asked, step to be answered, steps of its report)."""
         self.close_wanted = False
         self.accepted_tokens: set[str] = set()
         self.pending: dict[int, float] = {}
@@ -233,10 +233,7 @@ class Driver:
         if asked is None:
             return
         ask, _, _ = asked
-        if event.last or isinstance(event.answer, r.Failed):
-            del self.asked[event.ref]
-        else:
-            self.asked[event.ref] = (ask, event.step + 1, asked[2])
+        del self.asked[event.ref]
         match event.answer:
             case r.BootAnswer(status=RegistrationStatus.ACCEPTED):
                 self.last_status = {}
@@ -566,6 +563,8 @@ class Driver:
     def charge_once(self, n: int) -> None:
         """After all that: a card, a vehicle, energy, and an end, as if nothing had been."""
         state = self.station.state
+        clear: dict[str, object] = {"limit_a": None}
+        self.send(events.ActionRequested(0, "limit", clear, reply_to=-self.runs))
         for evse in state.evses:
             self.csms_asks(AvailabilityRequested(Place(evse=evse), operative=True))
         for m in state.by_n:

@@ -117,6 +117,7 @@ class Rig:
         self.linked = False
         self.epoch = 0
         self._csms_id = FIRST_CSMS_ID
+        self._known = self.token_info()
         self._ref = 0
         self._asked: dict[int, tuple[str, Payload]] = {}
         self.replies: dict[int, Payload | tuple[str, str]] = {}
@@ -373,8 +374,8 @@ class Rig:
         return str(reply["setVariableResult"][0]["attributeStatus"])
 
     def authorizes(self, status: str = "Accepted", *, group: str | None = None, **more: Any) -> None:
-        """What Authorize is answered from now on."""
-        self.answers["Authorize"] = self.token_info(status, group=group, **more)
+        """What the CSMS says about tokens from now on."""
+        self._known = self.token_info(status, group=group, **more)
 
     def token_info(self, status: str = "Accepted", *, group: str | None = None, **more: Any) -> Payload:
         info: Payload = {"status": status, **more}
@@ -527,12 +528,12 @@ class Rig:
             case "Heartbeat":
                 return {"currentTime": csms_time}
             case "Authorize":
-                return self.token_info()
+                return self._known
             case "StartTransaction":
                 self._csms_id += 1
-                return {"transactionId": self._csms_id - 1, **self.token_info()}
+                return {"transactionId": self._csms_id - 1, **self._known}
             case "TransactionEvent" if "idToken" in payload:
-                return self.token_info()
+                return self._known
             case "DataTransfer":
                 return {"status": "Accepted"}
             case _:

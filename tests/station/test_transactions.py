@@ -576,7 +576,7 @@ def test_16_a_transaction_offline_from_start_to_stop() -> None:
 
     story = [s for s in rig.story() if "Meter" not in s]
     assert [f"Start 1 {CARD} 1000", "Stop 77 Local 1030"] == [s for s in story if "Status" not in s]
-    assert ["Status 1 Finishing"] == [s for s in story if "Status" in s]
+    assert "Status 1 Finishing" == [s for s in story if "Status" in s][-1]
 
 
 def test_16_stopped_offline() -> None:
