@@ -44,7 +44,7 @@ def _carry_out(state: StationState, turn: Turn, event: ActionRequested) -> str |
         case "start":
             return _start(state, turn, event)
         case "stop":
-            return _stop(state, turn, event.n)
+            return _stop(state, turn, event.n, event.arguments.get("transaction"))
         case "unlock":
             return _unlock(state, turn, event)
         case "limit":
@@ -77,15 +77,18 @@ def _start(state: StationState, turn: Turn, event: ActionRequested) -> str | Non
     return None
 
 
-def _stop(state: StationState, turn: Turn, n: int) -> str | None:
+def _stop(state: StationState, turn: Turn, n: int, wanted: object) -> str | None:
+    """What runs there; with `wanted` only the transaction of that id."""
     evses = [state.evse_of(n)] if n else list(state.evses.values())
     running = [
         evse
         for evse in evses
         if evse.grant is not None or (evse.transaction is not None and not evse.transaction.ending)
     ]
+    if wanted is not None:
+        running = [evse for evse in running if evse.transaction is not None and evse.transaction.id == wanted]
     if not running:
-        return "no transaction is running"
+        return "no transaction is running" if wanted is None else f"the transaction {wanted} is not running here"
     for evse in running:
         authorization.take_back(state, turn, evse, StopReason.LOCAL, TriggerReason.STOP_AUTHORIZED)
     return None

@@ -43,8 +43,8 @@ _PHASE_SUFFIXES = frozenset({"L1", "L2", "L3", "N", "L1-N", "L2-N", "L3-N", "L1-
 # ------------------------------------------------------------------ noting readings
 
 
-def note(connector: Connector, event: MeterSampled, now: Moment) -> None:
-    """Take a reading into the connector's facts: each field by itself."""
+def note(connector: Connector, event: MeterSampled, now: Moment) -> bool:
+    """Take a reading into the connector's facts: each field by itself; True when a counter began anew."""
     measured_at = now.wall if event.at is None else event.at
     values = event.values
     if connector.meter_at:
@@ -52,6 +52,7 @@ def note(connector: Connector, event: MeterSampled, now: Moment) -> None:
     meter = connector.meter
     record = connector.record
     config = connector.config
+    offsets = _offsets(connector)
     if config.energy == "power":
         _integrate(connector, values.get("power_w"), measured_at, now)
     else:
@@ -72,6 +73,12 @@ def note(connector: Connector, event: MeterSampled, now: Moment) -> None:
     if event.signed is not None:
         connector.signed = event.signed
     connector.meter_at = arrived
+    return _offsets(connector) != offsets
+
+
+def _offsets(connector: Connector) -> tuple[float, ...]:
+    registers = (connector.record.import_register, connector.record.export_register)
+    return tuple(0.0 if register is None else register.offset_wh for register in registers)
 
 
 def _advanced(register: RegisterRecord | None, raw_wh: float, *, session: bool) -> RegisterRecord:

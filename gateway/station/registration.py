@@ -49,10 +49,7 @@ def link_opened(state: StationState, turn: Turn, event: LinkOpened) -> None:
 def link_closed(state: StationState, turn: Turn, event: LinkClosed) -> None:
     """The session is gone, or did not come about."""
     if state.linked:
-        state.link_down_since = turn.now.monotonic
-        outbox.link_lost(state)
-        for connector in state.by_n.values():
-            availability.link_lost(connector)
+        link_lost(state, turn)
     security.link_failed(state, turn, event.kind, event.detail)
     state.linked = False
     state.linked_since = turn.now.wall
@@ -64,6 +61,16 @@ def link_closed(state: StationState, turn: Turn, event: LinkClosed) -> None:
     state.last_error = event.detail or event.kind
     commands.lost_csms(state)
     authorization.link_lost(state, turn)
+
+
+def link_lost(state: StationState, turn: Turn) -> None:
+    """Nothing can be told from here on: the link is gone, or is being closed."""
+    state.linked = False
+    state.link_down_since = turn.now.monotonic
+    state.boot_asked = None
+    outbox.link_lost(state)
+    for connector in state.by_n.values():
+        availability.link_lost(connector)
 
 
 def boot(state: StationState, turn: Turn, reason: BootReason | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import authorization, commands
+from gateway.station import authorization, commands, registration
 from gateway.station.effects import CloseLink, Command
 from gateway.station.model import BootReason, StopReason, TriggerReason
 from gateway.station.requests import StatusReply
@@ -99,3 +99,4 @@ def _finish(state: StationState, turn: Turn, reset: PendingReset) -> None:
         turn.do(Command(0, "reset", state.next_id(turn), 30, arguments, state.record.device_boot_id))
     if state.linked:
         turn.do(CloseLink("reset"))
+        registration.link_lost(state, turn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import floor
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 OFFER_S = 10.0
 """So long a vehicle that has not charged yet may take to answer an offer, before it counts as suspending."""
+
+_NOISE = 1e-6
+"""16.1 × 10 is 160.99999999999997 in binary, and means 16.1."""
 
 _FLOWING_FIRST = frozenset({TxPoint.ENERGY_TRANSFER, TxPoint.DATA_SIGNED})
 """Start points that are only reached once energy may flow: no transaction is there before."""
@@ -34,7 +38,7 @@ def limit_a(state: StationState, turn: Turn, connector: Connector) -> float:
             state.save_connector(turn, connector)
         else:
             limits.append(record.limit_local_a)
-    return round(max(min(limits), 0.0), 1)
+    return floor(max(min(limits), 0.0) * 10 + _NOISE) / 10  # never above what was allowed
 
 
 def can_meet(connector: Connector, limit: float) -> bool:

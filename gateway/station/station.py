@@ -189,7 +189,8 @@ class Station:
             return False
         evse = state.evses[connector.config.evse]
         drew = metering.draws(connector)
-        metering.note(connector, event, turn.now)
+        if metering.note(connector, event, turn.now):
+            state.save_connector(turn, connector)
         returned = not event.retained and presence.live(connector, turn)
         if not (event.retained or connector.fresh or connector.config.plug_sensor):
             connector.fresh = returned = True  # a plain socket has nothing else to say

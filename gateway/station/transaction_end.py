@@ -153,9 +153,9 @@ def finish(
     )
     evse.measured = False
     connector.signed = None
-    evse.record.spent = tuple(sorted(set(transaction.start_points) & set(transaction.reached) & held))
+    evse.record.spent = tuple(sorted(set(transaction.reached) & held))
     state.save_evse(turn, evse)
     if availability.is_plugged(evse, connector):
         connector.record.ended_in_plug_session = True
-        state.save_connector(turn, connector)
+    state.save_connector(turn, connector)
     turn.do(Notify(connector.config.n, "transaction", "ended", events.summary(state, transaction)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from gateway.station import authorization, availability, outbox
+from gateway.station import authorization, availability, metering, outbox
 from gateway.station.effects import Command
 from gateway.station.model import ChargingState, ReadingContext, StopReason, TriggerReason
 from gateway.station.reports import TransactionEvent

@@ -27,7 +27,7 @@ _STATION_TOPICS = (
 )  # fmt: skip
 _OTHER_TOPICS = (
     "ocpp/bridge/state", "ocpp/bridge/info", "ocpp/bridge/health", "ocpp/bridge/event",
-    "ocpp/bridge/request/health", "ocpp/bridge/request/reload", "ocpp/bridge/response/health",
+    "ocpp/bridge/marker/a1b2", "ocpp/bridge/request/health", "ocpp/bridge/request/reload", "ocpp/bridge/response/health",
     "homeassistant/device/garage/config", "homeassistant/status",
 )  # fmt: skip
 _TOPICS = frozenset(
@@ -62,7 +62,7 @@ _MAY_WRITE = {
     "carport": _at(_FACTS, "carport"),
     "gateway": _at(_TO_DEVICE | _STATES | _RESPONSES)
     | _BRIDGE_STATES
-    | {"ocpp/bridge/response/health"}
+    | {"ocpp/bridge/response/health", "ocpp/bridge/marker/a1b2"}
     | _DISCOVERY,
     "reader": _at({"0/card", "1/card", "1/availability/reader"}),
     "homeassistant": _at(_EVERYDAY_REQUESTS) | _DISCOVERY,
