@@ -108,6 +108,7 @@ class DemoCsms:
         identity = unquote(socket.request.path.rpartition("/")[2]) if socket.request else ""
         session = _Session(self, identity, socket, self._on_frame)
         self._sessions[identity] = session
+        self._notify()
         try:
             async for frame in socket:
                 await session.receive(frame)

@@ -40,7 +40,12 @@ async def broker(command: str, log_file: Path) -> AsyncIterator[str]:
     with log_file.open("wb") as log:
         # In a session of its own: Ctrl-C is for the demo, which ends the broker when all have said good-bye.
         process = await asyncio.create_subprocess_exec(
-            program, *words[1:], stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            program,
+            *words[1:],
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     ended = asyncio.create_task(process.wait(), name="broker")
     try:
@@ -68,9 +73,16 @@ async def _accepting(port: int, ended: asyncio.Task[int], command: str, log_file
             writer.close()
             await writer.wait_closed()
             return
-    what = f"ended with code {ended.result()}" if ended.done() else f"did not listen within {_START_TIMEOUT_S:g} s"
-    said = log_file.read_text(errors="replace")[-_LAST_WORDS:].strip() or "nothing"
-    raise BrokerFailedError(f"The broker ({command}) {what} on port {port}. It said: {said}")
+    what = (
+        f"ended with code {ended.result()}"
+        if ended.done()
+        else f"did not listen within {_START_TIMEOUT_S:g} s"
+    )
+    raise BrokerFailedError(f"The broker ({command}) {what} on port {port}. It said: {_last_words(log_file)}")
+
+
+def _last_words(log_file: Path) -> str:
+    return log_file.read_text(errors="replace")[-_LAST_WORDS:].strip() or "nothing"
 
 
 def _free_port() -> int:

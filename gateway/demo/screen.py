@@ -23,8 +23,30 @@ _CALL, _RESULT, _ERROR = 2, 3, 4
 
 # What says nothing to somebody who watches: ids, stamps, and what stands in the topic already.
 _UNTOLD = frozenset(
-    "timestamp currentTime interval id ref boot_id ttl_s epoch valid_s instance interval_s contract commands"
-    " limit_w operative transaction vendorName chargePointVendor offline location reservationId".split()
+    {
+        "timestamp",
+        "currentTime",
+        "interval",
+        "id",
+        "ref",
+        "boot_id",
+        "ttl_s",
+        "epoch",
+        "valid_s",
+        "instance",
+        "interval_s",
+        "contract",
+        "commands",
+        "limit_w",
+        "operative",
+        "transaction",
+        "vendorName",
+        "chargePointVendor",
+        "offline",
+        "location",
+        "reservationId",
+        "customData",
+    }
 )
 _LEVELS = ("status", "setpoint")
 """Whole documents, of which only what is new is shown."""
@@ -51,17 +73,20 @@ class ConnectorRow(NamedTuple):
 
 
 class Screen:
-    """`with Screen(console, rows) as screen`: on a terminal the connectors stay in sight below the lines."""
+    """`with Screen(console, prefix) as screen`: on a terminal the connectors stay in sight below the lines."""
 
-    def __init__(self, console: Console, prefix: str, rows: Callable[[], Sequence[ConnectorRow]]) -> None:
+    def __init__(self, console: Console, prefix: str) -> None:
+        self.rows: Callable[[], Sequence[ConnectorRow]] = list
+        """Asked for the connectors whenever something has passed by."""
         self.errors: list[str] = []
         """CALLERRORs of either side; a demo without a mistake has none."""
-        self._console, self._prefix, self._rows = console, prefix, rows
+        self._console, self._prefix = console, prefix
         self._columns = console.is_terminal and console.width >= COLUMNS_FROM
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._began_s = time.monotonic()
         self._levels: dict[str, Mapping[str, Any]] = {}
         self._heartbeat = b""
+        self._readings: dict[str, str] = {}
         self._asked: dict[tuple[str, str], str] = {}
         self._shown: list[ConnectorRow] = []
 
@@ -110,7 +135,10 @@ class Screen:
             if payload == self._heartbeat:
                 return  # both devices hear it
             self._heartbeat = payload
-        said = self._essence(place, payload)
+        said = self._essence(place, payload) or "unchanged"
+        if place.endswith("/meter") and self._readings.get(place) == said:
+            return  # an idle meter has nothing new to tell
+        self._readings[place] = said
         quiet = place == "bridge/state" or place.endswith("/result") or said.startswith("power_w=0 ")
         style = "dim" if quiet else "bright_blue" if to_gateway else "bright_magenta"
         arrow = "→" if to_gateway else "←"
@@ -134,7 +162,7 @@ class Screen:
 
     def look(self) -> None:
         """Show the connectors anew if anything about them has changed."""
-        rows = list(self._rows())
+        rows = list(self.rows())
         if rows == self._shown:
             return
         before = {row.place: row.story for row in self._shown}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -71,14 +72,13 @@ def of(visit: Visit, transactions: Sequence[DemoTransaction]) -> list[DemoTransa
 
 def samples(transaction: DemoTransaction) -> list[Sample]:
     """All readings of the register that were told, in order of arrival."""
-    found = []
-    for report in transaction.reports:
-        for reading in report.get("meterValue", report.get("transactionData", [])):
-            at = datetime.fromisoformat(reading["timestamp"])
-            for value in reading["sampledValue"]:
-                if value.get("measurand", _REGISTER) == _REGISTER and "phase" not in value:
-                    found.append(Sample(at, _wh(value), value.get("context", _PERIODIC)))
-    return found
+    return [
+        Sample(datetime.fromisoformat(reading["timestamp"]), _wh(value), value.get("context", _PERIODIC))
+        for report in transaction.reports
+        for reading in [*report.get("meterValue", ()), *report.get("transactionData", ())]
+        for value in reading["sampledValue"]
+        if value.get("measurand", _REGISTER) == _REGISTER and "phase" not in value
+    ]
 
 
 def _differences(record: Record) -> Iterator[str]:
@@ -119,7 +119,9 @@ def _of_transaction(visit: Visit, transaction: DemoTransaction) -> Iterator[str]
         numbers = list(dict.fromkeys(numbers))
     if numbers != list(range(len(numbers))):
         yield f"sequence numbers {numbers} are not 0, 1, 2 …"
-    moments = [datetime.fromisoformat(at) for report in transaction.reports if (at := report.get("timestamp"))]
+    moments = [
+        datetime.fromisoformat(at) for report in transaction.reports if (at := report.get("timestamp"))
+    ]
     if moments != sorted(moments):
         yield "its messages came in another order than things happened"
     yield from _of_samples(visit, transaction)
@@ -146,11 +148,11 @@ def _of_samples(visit: Visit, transaction: DemoTransaction) -> Iterator[str]:
         periodic = list(dict.fromkeys(periodic))
     if len(periodic) < FEWEST_SAMPLES:
         yield f"only {len(periodic)} periodic samples came, not at least {FEWEST_SAMPLES}"
-    if any(later.at <= sooner.at for sooner, later in zip(periodic, periodic[1:], strict=False)):
+    if any(later.at <= sooner.at for sooner, later in pairwise(periodic)):
         yield "its samples are out of order, or came twice"
     registers = [visit.begin_wh, *(sample.register_wh for sample in periodic), visit.end_wh]
     tolerance_wh = _TOLERANCE_WH[transaction.version]
-    if any(later + tolerance_wh < sooner for sooner, later in zip(registers, registers[1:], strict=False)):
+    if any(later + tolerance_wh < sooner for sooner, later in pairwise(registers)):
         yield f"its register falls: {registers}"
     if visit.away is not None and not any(visit.away[0] < sample.at < visit.away[1] for sample in periodic):
         yield "nothing was sampled while the CSMS was away"
@@ -161,7 +163,9 @@ def _ends_of(reports: Sequence[dict[str, Any]], *, again: bool) -> tuple[int, in
     starts = [each for each in reports if "meterStart" in each or each.get("eventType") == "Started"]
     ends = [each for each in reports if "meterStop" in each or each.get("eventType") == "Ended"]
     if again:
-        starts, ends = ([each for n, each in enumerate(some) if each not in some[:n]] for some in (starts, ends))
+        starts, ends = (
+            [each for n, each in enumerate(some) if each not in some[:n]] for some in (starts, ends)
+        )
     return len(starts), len(ends)
 
 

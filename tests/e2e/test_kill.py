@@ -18,7 +18,7 @@ from tests.support.csms import Csms
 from tests.support.gateway_process import GatewayProcess
 from tests.support.mqtt_client import TestClient
 
-HEARTBEAT_S, VALID_S, SAMPLE_S = 1, 4, 1
+HEARTBEAT_S, VALID_S, SAMPLE_S = 1, 5, 1
 BLOCKED = ("BLOCKED-1", "BLOCKED-2")
 BROKER_LINES = ("max_queued_messages 100000", "max_inflight_messages 1000", "set_tcp_nodelay true")
 """As shipped in mosquitto/mosquitto.conf; persistence is on too."""

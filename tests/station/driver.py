@@ -92,7 +92,7 @@ class Driver:
         self.before: dict[int, set[tuple[str, str, str]] | None] = {}
         # devices
         self.live: set[int] = set()
-        """Connectors that reported a live status since the broker was last connected."""
+        """Connectors that reported a live status since the broker was last lost."""
         self.station = Station(config)
         self.start()
 
@@ -215,7 +215,7 @@ class Driver:
                         self._unsure(ask.report.n)
                 self.asked.clear()
                 self.pending.clear()
-            case events.BrokerConnected():
+            case events.BrokerLost():
                 self.live.clear()
             case events.StatusReported() if not event.retained:
                 self.live.add(event.n)
