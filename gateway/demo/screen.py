@@ -19,8 +19,6 @@ COLUMNS_FROM = 110
 _PLAIN_WIDTH = 170
 _TIME_WIDTH = 9
 
-_CALL, _RESULT, _ERROR = 2, 3, 4
-
 # What says nothing to somebody who watches: ids, stamps, and what stands in the topic already.
 _UNTOLD = frozenset(
     {

@@ -34,6 +34,8 @@ FAILED = 1
 INTERRUPTED = 130
 
 _PREFIX = "ocpp"
+_GUEST_PREFIX = "ocpp-demo"
+"""On somebody's own broker, where a gateway may be at work already."""
 _SPEED = 60.0
 """A second moves as much energy as a minute would."""
 _METER_INTERVAL_S = 0.5
@@ -96,19 +98,21 @@ async def _perform(
     """What differed; without `once` it plays on, whatever differs, and does not return."""
     async with AsyncExitStack() as stage:
         console.print(
-            "Starting a broker, a CSMS, the gateway and two charging stations, all on this machine …"
+            "Starting a broker, a CSMS, the gateway and two charging stations, all on this machine …",
+            soft_wrap=True,
         )
+        prefix = _PREFIX if broker_url is None else _GUEST_PREFIX
         if broker_url is None:
             broker_url = await stage.enter_async_context(
                 broker(broker_command or MOSQUITTO, directory / "broker.log")
             )
-        screen = Screen(console, _PREFIX)
+        screen = Screen(console, prefix)
         csms = DemoCsms(screen.frame)
         standing = await stage.enter_async_context(AsyncExitStack())
         await standing.enter_async_context(csms)
-        settings = _settings(broker_url, csms.url, directory / "demo.db")
+        settings = _settings(broker_url, prefix, csms.url, directory / "demo.db")
         edges = {
-            station.name: _edge(station.name, len(station.connectors), broker_url, screen)
+            station.name: _edge(station.name, len(station.connectors), broker_url, prefix, screen)
             for station in settings.station_configs()
         }
         piece = Piece(screen, csms, standing, edges, unhurried=not once)
@@ -171,11 +175,11 @@ def _ended(parts: list[asyncio.Task[None]]) -> Exception:
     return StageError(f"The {part.get_name()} ended by itself: {failure or 'without a reason'}")
 
 
-def _edge(station: str, connectors: int, broker_url: str, screen: Screen) -> MqttEdge:
+def _edge(station: str, connectors: int, broker_url: str, prefix: str, screen: Screen) -> MqttEdge:
     """A simulated charger; in MQTT 3.1.1, as most small devices speak and every broker understands."""
     life, number = secrets.token_hex(4), count()
     options = Options(
-        prefix=_PREFIX,
+        prefix=prefix,
         station=station,
         connectors=connectors,
         meter_interval_s=_METER_INTERVAL_S,
@@ -195,7 +199,7 @@ def _edge(station: str, connectors: int, broker_url: str, screen: Screen) -> Mqt
     return MqttEdge(charger, Broker.at(broker_url, protocol="3.1.1"), said=said, heard=heard)
 
 
-def _settings(broker_url: str, csms_url: str, store: Path) -> Settings:
+def _settings(broker_url: str, prefix: str, csms_url: str, store: Path) -> Settings:
     """config/demo.yaml with this demo's addresses, and nothing of the surrounding environment."""
     if not CONFIG.is_file():
         raise StageError(f"The demo's configuration is missing: {CONFIG}. Run it where the source code is.")
@@ -203,7 +207,7 @@ def _settings(broker_url: str, csms_url: str, store: Path) -> Settings:
         CONFIG,
         {
             "OCPP_GATEWAY_MQTT__URL": broker_url,
-            "OCPP_GATEWAY_MQTT__PREFIX": _PREFIX,
+            "OCPP_GATEWAY_MQTT__PREFIX": prefix,
             "OCPP_GATEWAY_DEFAULTS__CSMS__URL": csms_url,
             "OCPP_GATEWAY_STORE__PATH": str(store),
             "OCPP_GATEWAY_SECRETS_DIR": str(store.parent / "secrets"),

@@ -167,6 +167,7 @@ def _answered(state: StationState, turn: Turn, lane: Lane, answer: Answer, *, la
     if not last:
         row.step += 1
         lane.in_flight = None
+        lane.attempts = 0  # each call has attempts of its own (# 1.6 §3.7.1)
         turn.save("outbox", str(row.position), row)
         return Told(row, answer, finished=False)
     _drop_first(turn, lane)

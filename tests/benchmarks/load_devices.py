@@ -1,19 +1,20 @@
 """Devices that charge and report at a given total rate, and people who swipe cards meanwhile.
 
     python -m tests.benchmarks.load_devices --broker-port P [--stations 50] [--rate 500] [--qos 0|1]
-        [--swipes-per-s 2] [--spare-connector 2] [--station-name bench{:04d}] [--prefix ocpp] [--seed 1]
+        [--charging 1] [--swipes-per-s 2] [--spare-connector 2] [--station-name bench{:04d}] [--prefix ocpp]
+        [--seed 1]
         [--prepare] [--seconds 10]
 
 With `--seconds` it runs once for that time (after preparing, with `--prepare`) and ends; without, it obeys
 commands on stdin: `prepare`, `run SECONDS`, `quit` or end of input. stdout, one JSON object per line:
 
     {"event": "ready"}                        connected, setpoints and commands subscribed
-    {"event": "prepared", "energized": 50, "stations": 50, "seconds": 1.2}
+    {"event": "prepared", "energized": 50, "connectors": 50, "seconds": 1.2}
     {"event": "ran", "published": 5000, "seconds": 10.0, "latest_ms": 1.3, "swipes": {"SWIPE00000001": 1234}}
 
-`prepare` plugs a car into connector 1 of each station, swipes a card there (token `BENCH<number>`) and waits
-until a setpoint energizes it; the device then reports contactor and current, as it does after every later
-setpoint. It answers `measure`. `run` publishes `meter` for connector 1 of all stations in turn, by absolute
+`prepare` plugs a car into the first connectors (`--charging` of them) of each station, swipes a card there
+(token `BENCH<number>`) and waits until a setpoint energizes it; the device then reports contactor and current, as it does after every later
+setpoint. It answers `measure`. `run` publishes `meter` for all of them in turn, by absolute
 deadlines: `latest_ms` says how late the worst one was. `swipes` gives `time.monotonic_ns()` just before the
 PUBLISH of each card; every swipe has a token of its own, at a random moment, on the spare connector of a
 random station. `--qos` is that of `meter`.
@@ -29,17 +30,17 @@ from datetime import UTC, datetime
 from tests.benchmarks.console import commands, say
 from tests.benchmarks.mqtt_edge import MqttEdge
 
-CHARGING_CONNECTOR = 1
 POWER_W, CURRENT_A, VOLTAGE_V = 11040.0, 16.0, 230.0
 PREPARING_AT_ONCE = 100
 PREPARE_TIMEOUT_S = 120.0
 
 
 class Device:
-    """The charger of one station, on its first connector."""
+    """One connector that charges."""
 
-    def __init__(self, name: str, number: int) -> None:
+    def __init__(self, name: str, connector: int, number: int) -> None:
         self.name = name
+        self.connector = connector
         self.token = f"BENCH{number:04d}"
         self.energy_wh = 1000.0 * (number + 1)
         self.energized = asyncio.Event()
@@ -63,14 +64,18 @@ class Fleet:
         self._arguments = arguments
         self._prefix: str = arguments.prefix
         self._random = random.Random(arguments.seed)
-        names = (arguments.station_name.format(number) for number in range(arguments.stations))
-        self._devices = {name: Device(name, number) for number, name in enumerate(names)}
+        places = [
+            (arguments.station_name.format(number), connector)
+            for connector in range(1, arguments.charging + 1)
+            for number in range(arguments.stations)
+        ]
+        self._devices = {place: Device(*place, number) for number, place in enumerate(places)}
         self._edge = MqttEdge("bench-devices", self._told)
         self._swipes = 0
 
     async def connect(self) -> None:
         await self._edge.connect(self._arguments.broker_port)
-        await self._edge.subscribe(f"{self._prefix}/+/{CHARGING_CONNECTOR}/setpoint", 1)
+        await self._edge.subscribe(f"{self._prefix}/+/+/setpoint", 1)
         await self._edge.subscribe(f"{self._prefix}/+/+/command/measure", 1)
         say("ready")
 
@@ -85,11 +90,11 @@ class Fleet:
             async with asyncio.timeout(PREPARE_TIMEOUT_S):
                 await asyncio.gather(*(self._start(device, gate) for device in self._devices.values()))
         except TimeoutError:
-            say("error", problem=f"{self._waiting()} stations were not energized in {PREPARE_TIMEOUT_S} s")
+            say("error", problem=f"{self._waiting()} connectors were not energized in {PREPARE_TIMEOUT_S} s")
             raise
         say(
             "prepared",
-            stations=len(self._devices),
+            connectors=len(self._devices),
             energized=len(self._devices) - self._waiting(),
             seconds=round(time.monotonic() - began, 3),
         )
@@ -135,7 +140,7 @@ class Fleet:
                 "boot_reason": "power_up",
                 "vendor": "Bench",
                 "model": "Load",
-                "connectors": [{"n": CHARGING_CONNECTOR, "max_current_a": 32, "phases": 3}],
+                "connectors": [],
                 "commands": ["measure"],
             }
             self._publish(device, "info", json.dumps(info), 1, connector=0, retain=True)
@@ -143,7 +148,7 @@ class Fleet:
             self._publish(device, "meter", device.meter(0), 1)
             status = {"plugged": True, "ev_ready": True, "energized": False, "charging": False, "errors": []}
             self._publish(device, "status", json.dumps(status), 1)
-            self._publish(device, "card", _card(device.token, CHARGING_CONNECTOR), 1)
+            self._publish(device, "card", _card(device.token), 1)
             await device.energized.wait()
 
     def _waiting(self) -> int:
@@ -154,7 +159,7 @@ class Fleet:
         token = f"SWIPE{self._swipes:08d}"
         connector: int = self._arguments.spare_connector
         device = self._random.choice(list(self._devices.values()))
-        card = _card(token, connector)
+        card = _card(token)
         swipes[token] = time.monotonic_ns()
         self._publish(device, "card", card, 1, connector=connector)
 
@@ -169,14 +174,15 @@ class Fleet:
         payload: str,
         qos: int,
         *,
-        connector: int = CHARGING_CONNECTOR,
+        connector: int | None = None,
         retain: bool = False,
     ) -> None:
-        self._edge.publish(f"{self._prefix}/{device.name}/{connector}/{channel}", payload, qos, retain=retain)
+        n = device.connector if connector is None else connector
+        self._edge.publish(f"{self._prefix}/{device.name}/{n}/{channel}", payload, qos, retain=retain)
 
     def _told(self, topic: str, payload: bytes, _retained: bool) -> None:
-        _prefix, name, _connector, channel, *_ = topic.split("/")
-        device = self._devices.get(name)
+        _prefix, name, connector, channel, *_ = topic.split("/")
+        device = self._devices.get((name, int(connector)))
         if device is None:
             return
         # An empty setpoint is one that was cleared: off.
@@ -191,12 +197,11 @@ class Fleet:
             device.energized.set()
 
 
-def _card(token: str, connector: int) -> str:
+def _card(token: str) -> str:
     return json.dumps(
         {
             "id_token": token,
             "type": "ISO14443",
-            "connector": connector,
             "id": f"bench-{token}-{time.time_ns()}",
             "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
@@ -229,6 +234,7 @@ def main() -> None:
     )
     parser.add_argument("--broker-port", type=int, required=True)
     parser.add_argument("--stations", type=int, default=50)
+    parser.add_argument("--charging", type=int, default=1, help="connectors of each station that charge")
     parser.add_argument("--station-name", default="bench{:04d}", help="numbered from 0")
     parser.add_argument("--prefix", default="ocpp")
     parser.add_argument(

@@ -219,6 +219,8 @@ class Driver:
                 self.live.clear()
             case events.StatusReported() if not event.retained:
                 self.live.add(event.n)
+            case events.MeterSampled() if not event.retained and not self._has_plug_sensor(event.n):
+                self.live.add(event.n)
             case events.CsmsAsked():
                 self.pending[event.ref] = self.monotonic
                 if isinstance(event.request, StartRequested):
@@ -227,6 +229,9 @@ class Driver:
                 self._foresee_answer(event)
             case _:
                 pass
+
+    def _has_plug_sensor(self, n: int) -> bool:
+        return any(connector.n == n and connector.plug_sensor for connector in self.config.connectors)
 
     def _foresee_answer(self, event: events.Answered) -> None:
         asked = self.asked.get(event.ref)
@@ -268,6 +273,7 @@ class Driver:
                 self.commands.append(effect)
             case fx.CloseLink():
                 self.close_wanted = True
+                self.silent_until = 0.0  # a reset is a new start
             case fx.Quarantine():
                 self.quarantined.append(effect.what)
             case fx.Respond():

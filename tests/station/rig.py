@@ -151,7 +151,9 @@ class Rig:
         in_vain = 0
         while (due := self.station.deadline()) is not None and due <= end:
             in_vain = in_vain + 1 if due <= self.monotonic else 0
-            assert in_vain < 5, f"the station wants to be woken again and again at {due}, it is {self.monotonic}"
+            assert in_vain < 5, (
+                f"the station wants to be woken again and again at {due}, it is {self.monotonic}"
+            )
             self.pass_time(max(0.0, due - self.monotonic))
             self.happens(happened.TimePassed())
         self.pass_time(end - self.monotonic)
@@ -280,7 +282,7 @@ class Rig:
         gesture: str | None = None,
         at: float | None = None,
         backlog: bool = False,
-        type: str = "ISO14443",  # noqa: A002 - the contract's word
+        type: str = "ISO14443",
     ) -> None:
         """A card is shown; without `gesture` it is one without an id, a while after the last one."""
         if gesture is None and at is None and not backlog:
@@ -299,7 +301,13 @@ class Rig:
         self.happens(happened.CommandAnswered(command.n, command.id, status, info))
 
     def request(
-        self, action: str, n: int = 1, *, gesture: str | None = None, at: float | None = None, **arguments: Any
+        self,
+        action: str,
+        n: int = 1,
+        *,
+        gesture: str | None = None,
+        at: float | None = None,
+        **arguments: Any,
     ) -> effects.Respond | None:
         """Somebody asks over MQTT; the response, None while it is still to come."""
         self._ref += 1
@@ -326,7 +334,9 @@ class Rig:
         assert self.linked
         self._ref += 1
         ref = self._ref
-        assert self.schemas.request_error(action, payload) is None, self.schemas.request_error(action, payload)
+        assert self.schemas.request_error(action, payload) is None, self.schemas.request_error(
+            action, payload
+        )
         try:
             request = self.dialect.to_event(action, payload)
         except BadRequest as refused:
@@ -407,7 +417,7 @@ class Rig:
         self._frames, self._story = [], []
         self._effects = [e for e in self._effects if isinstance(e, effects.Command)]
 
-    def effects(self, kind: type) -> list[Any]:
+    def done(self, kind: type) -> list[Any]:
         """Effects of a kind since the last time that anything was forgotten."""
         return [effect for effect in self._effects if isinstance(effect, kind)]
 
@@ -427,6 +437,11 @@ class Rig:
         """Our own id of the running transaction."""
         transaction = self.station.state.evse_of(n).transaction
         return None if transaction is None else transaction.id
+
+    def register(self, n: int = 1) -> float | None:
+        """The import register as it is told."""
+        record = self.station.state.by_n[n].record.import_register
+        return None if record is None else record.value_wh
 
     def status(self, n: int = 1) -> str:
         """The finer status word that everybody sees on MQTT."""
@@ -518,7 +533,9 @@ class Rig:
             return happened.Answered(ref, given, step, last=True)
         error = self.schemas.response_error(action, given)
         assert error is None, f"{action} {given}: {error}"
-        return happened.Answered(ref, self.dialect.to_answer(report, step, given), step, last=step + 1 == calls)
+        return happened.Answered(
+            ref, self.dialect.to_answer(report, step, given), step, last=step + 1 == calls
+        )
 
     def _default(self, action: str, payload: Payload) -> Payload:
         csms_time = text(self.wall + self.csms_ahead_s)
@@ -559,7 +576,11 @@ class Rig:
                 words = ["Status", payload["connectorId"], payload["status"]]
                 words += [payload["errorCode"]] if payload["errorCode"] != "NoError" else []
             case "StatusNotification":
-                words = ["Status", f"{payload['evseId']}.{payload['connectorId']}", payload["connectorStatus"]]
+                words = [
+                    "Status",
+                    f"{payload['evseId']}.{payload['connectorId']}",
+                    payload["connectorStatus"],
+                ]
             case "Authorize":
                 token = payload.get("idTag") or payload["idToken"]["idToken"]
                 words = ["Authorize", token]

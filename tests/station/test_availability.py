@@ -1,6 +1,7 @@
 """Status from facts, only along allowed paths, told when it changes and not otherwise."""
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from gateway.station.model import ConnectorStatus
 from tests.station.rig import BOTH, REFUSED, Rig
 
 
-def booted(version: str, **connector: object) -> Rig:
+def booted(version: str, **connector: Any) -> Rig:
     rig = Rig(version, **connector)
     rig.boot()
     return rig
@@ -21,7 +22,9 @@ def statuses(rig: Rig) -> list[str]:
 
 
 @pytest.mark.parametrize(("start", "goal"), list(itertools.permutations(ConnectorStatus, 2)))
-def test_every_status_is_reached_along_allowed_transitions(start: ConnectorStatus, goal: ConnectorStatus) -> None:
+def test_every_status_is_reached_along_allowed_transitions(
+    start: ConnectorStatus, goal: ConnectorStatus
+) -> None:
     """# 1.6 §4.9: no transition outside the table, and no lie on the way."""
     steps = (start, *path(start, goal))
 
@@ -80,7 +83,13 @@ def test_a_fault_and_its_end(version: str) -> None:
     rig.fault("GroundFailure", info="leak", vendor_code="E7", vendor_id="acme")
     if version == "1.6":
         [status] = rig.payloads("StatusNotification")
-        told = (status["status"], status["errorCode"], status["info"], status["vendorErrorCode"], status["vendorId"])
+        told = (
+            status["status"],
+            status["errorCode"],
+            status["info"],
+            status["vendorErrorCode"],
+            status["vendorId"],
+        )
         assert ("Faulted", "GroundFailure", "leak", "E7", "acme") == told
     assert "Faulted" in rig.story()[0]
     rig.card()
@@ -108,7 +117,7 @@ def test_16_an_error_without_a_word_of_ocpp_is_other_error() -> None:
     rig.fault("relay welded")
 
     assert ["Status 1 Faulted OtherError"] == rig.story()
-    
+
 
 @BOTH
 def test_a_lock_failure_forbids_charging(version: str) -> None:

@@ -23,7 +23,9 @@ def boots(rig: Rig) -> Payload:
     return boot
 
 
-@pytest.mark.parametrize(("version", "kind"), [("1.6", "Hard"), ("1.6", "Soft"), ("2.0.1", "Immediate"), ("2.0.1", "OnIdle")])
+@pytest.mark.parametrize(
+    ("version", "kind"), [("1.6", "Hard"), ("1.6", "Soft"), ("2.0.1", "Immediate"), ("2.0.1", "OnIdle")]
+)
 def test_without_a_transaction_it_is_done_at_once(version: str, kind: str) -> None:
     """# [TC_013], [TC_014], B11.FR.01, .03, [TC_B_20]: reply, then the session closes, then a boot."""
     rig = booted(version)

@@ -1,5 +1,7 @@
 """Off is faster than anything; on needs authorization, fresh facts and a limit that can be met."""
 
+from typing import Any
+
 import pytest
 
 from gateway.station import effects
@@ -7,7 +9,7 @@ from gateway.station.events import BrokerLost, StoreChanged
 from tests.station.rig import BOTH, CARD, Rig
 
 
-def booted(version: str = "1.6", **connector: object) -> Rig:
+def booted(version: str = "1.6", **connector: Any) -> Rig:
     rig = Rig(version, **connector)
     rig.boot()
     return rig
@@ -163,7 +165,7 @@ def test_off_is_said_in_the_turn_of_its_cause(version: str) -> None:
 
     rig.device_report("emergency_stop")
 
-    [setpoint] = rig.effects(effects.SetPoint)
+    [setpoint] = rig.done(effects.SetPoint)
     assert not setpoint.setpoint.energize
 
 

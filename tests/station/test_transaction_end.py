@@ -47,7 +47,12 @@ def test_16_stop_by_card() -> None:
     rig.card()
 
     [stop] = rig.payloads("StopTransaction")
-    assert (CARD, "Local", 1120, 77) == (stop["idTag"], stop.get("reason", "Local"), stop["meterStop"], stop["transactionId"])
+    assert (CARD, "Local", 1120, 77) == (
+        stop["idTag"],
+        stop.get("reason", "Local"),
+        stop["meterStop"],
+        stop["transactionId"],
+    )
     assert "transactionData" not in stop
     assert {"Status 1 Finishing", "Stop 77 Local 1120"} == set(rig.story())
     rig.unplug()
@@ -146,7 +151,10 @@ def test_201_authorized_by_card() -> None:
     event = ended(rig)
     assert "StopAuthorized" == event["triggerReason"]
     assert CARD == event["idToken"]["idToken"]
-    assert "stoppedReason" not in event["transactionInfo"] or event["transactionInfo"]["stoppedReason"] == "Local"
+    assert (
+        "stoppedReason" not in event["transactionInfo"]
+        or event["transactionInfo"]["stoppedReason"] == "Local"
+    )
     assert ["Ended StopAuthorized EVConnected"] == events(rig)
 
 
@@ -427,7 +435,8 @@ def test_the_end_has_the_time_of_the_stop_not_of_its_measurement(version: str) -
 
 @BOTH
 @pytest.mark.parametrize(
-    ("kind", "reason"), [("emergency_stop", "EmergencyStop"), ("stop_button", "Local"), ("power_failing", "PowerLoss")]
+    ("kind", "reason"),
+    [("emergency_stop", "EmergencyStop"), ("stop_button", "Local"), ("power_failing", "PowerLoss")],
 )
 def test_buttons_and_alarms_end_a_transaction(version: str, kind: str, reason: str) -> None:
     """# 1.6 §7.36, 2.0.1 ReasonEnumType, [TC_032_1]."""
@@ -492,7 +501,7 @@ def test_the_transaction_view_shows_the_last_one(version: str) -> None:
 
     rig.card()
 
-    views = [e.view for e in rig.effects(effects.Publish) if e.channel == "transaction"]
+    views = [e.view for e in rig.done(effects.Publish) if e.channel == "transaction"]
     assert (False, 120.0, "Local") == (views[-1].active, views[-1].energy_wh, views[-1].stop_reason)
     assert views[-1].id_token == f"{CARD[:2]}…{CARD[-2:]}"
 
