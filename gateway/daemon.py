@@ -10,46 +10,42 @@ import signal
 import sys
 import time
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import structlog
 from msgspec.structs import replace
 
 from gateway import __version__
+from gateway.commits import decoded_records
 from gateway.counters import Counters
 from gateway.health import CommitTimes, Condition, Health, HealthPortTaken
 from gateway.logs import FrameLog, configure
 from gateway.mqtt import encoding
 from gateway.mqtt.actions import BridgeAsked
 from gateway.mqtt.decoded import GatewayHeard
-from gateway.mqtt.encoding import ReplyTo
 from gateway.mqtt.outlet import Outlet
-from gateway.mqtt.payloads import decode
 from gateway.mqtt.payloads_out import GatewayHealthPayload, GatewayInfoPayload
 from gateway.mqtt.session import MqttClient
 from gateway.mqtt.timestamps import rfc3339
-from gateway.mqtt.topics import BRIDGE, GESTURES
-from gateway.runner import Runner, decoded_records
+from gateway.mqtt.topics import BRIDGE
+from gateway.reception import Reception
+from gateway.runner import Runner
 from gateway.station.effects import Respond
-from gateway.station.events import ActionRequested, BrokerConnected, BrokerLost, Stopping
+from gateway.station.events import BrokerConnected, BrokerLost, Stopping
 from gateway.store import Store, StoreError, Write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.mqtt.arrivals import Message
-    from gateway.mqtt.topics import Address
     from gateway.settings import Settings
-    from gateway.station.events import Event
 
 _log = structlog.get_logger("gateway")
 _DEFAULT_CLIENT_ID = "ocpp-gateway"
 _LISTEN_FIRST_S = 1.0
 """At the first connection: how long to listen for another gateway before saying anything."""
 _STOP_TIMEOUT_S = 5.0
-_QUIET_S = 10.0
-"""The same complaint about the same topic is not repeated within this."""
-_MOST_COMPLAINTS = 1000
+_GC_THRESHOLD = 20_000
+"""Facts and frames live for milliseconds and have no cycles: looking for those every 700 objects is waste."""
 _SWITCH_INTERVAL_S = 0.001
 """The store's thread must get its turn at the interpreter although the loop is busy."""
 
@@ -81,7 +77,6 @@ class Gateway:
         self._introduced = False
         self._failure: Exception | None = None
         self._stop = asyncio.Event()
-        self._complained: dict[str, float] = {}
         self._listening: asyncio.TimerHandle | None = None
         will = self._heartbeat("offline", at=None)
         config = settings.mqtt_config(self.instance, (will.topic, will.payload, will.qos, will.retain))
@@ -92,8 +87,16 @@ class Gateway:
         )
         self.outlet = Outlet(self.client, self.topics, time.time)
         self.runners: dict[str, Runner] = {}
-        self._zones: dict[str, ZoneInfo] = {}
+        self._reception = Reception(
+            self.topics,
+            self.runners,
+            self.outlet,
+            self.counters,
+            heard=self._heard,
+            bridge_asked=self._bridge_asked,
+        )
         commits = CommitTimes()
+        store.on_end = self._store_ended
         store.on_commit = lambda seconds, _submissions: commits.observe(seconds)
         self.health = Health(self.counters, commits, self.condition)
 
@@ -106,6 +109,7 @@ class Gateway:
             self.health.start(self._settings.health.host, self._settings.health.port)
         for runner in self.runners.values():
             runner.start()
+        gc.set_threshold(_GC_THRESHOLD, 20, 50)
         gc.collect()
         gc.freeze()  # what is there now stays: thousands of stations need not be looked through again and again
         tasks = [asyncio.create_task(self.client.run(), name="mqtt")]
@@ -123,6 +127,11 @@ class Gateway:
             await self._shut_down([*tasks, stopping])
         if self._failure is not None:
             raise self._failure
+
+    def _store_ended(self, error: BaseException) -> None:
+        """Without a store nothing may be said: the gateway ends, and its supervisor starts it anew."""
+        self._failure = RuntimeError(f"The store's writer ended: {error!r}")
+        self.stop()
 
     def stop(self) -> None:
         """Let `run` return after a clean end."""
@@ -160,10 +169,10 @@ class Gateway:
         stops = [asyncio.create_task(runner.stop()) for runner in self.runners.values()]
         if stops:
             await asyncio.wait(stops, timeout=_STOP_TIMEOUT_S)
-        farewell = self._heartbeat("stopping", at=time.time())
+        farewell = [self._heartbeat("stopping", at=time.time())] if self._introduced else []
         try:
             async with asyncio.timeout(_STOP_TIMEOUT_S):
-                await self.client.stop([(farewell.topic, farewell.payload, farewell.qos, farewell.retain)])
+                await self.client.stop([(said.topic, said.payload, said.qos, said.retain) for said in farewell])
         except TimeoutError:
             _log.warning("The MQTT broker did not take the farewell in time.")
         everything = [*tasks, *stops]
@@ -238,7 +247,11 @@ class Gateway:
             if self._listening is not None:
                 self._listening.cancel()
                 self._introduce()
+            elif self._introduced and heard.instance not in (None, self.instance):
+                self.outlet.send(self._heartbeat("online", at=time.time()))  # it went; what is retained says so
             return
+        if self._introduced and self.instance < heard.instance:
+            return  # both began at the same moment: one of the two has to stay
         self._failure = SecondGatewayError(
             f"Another gateway (instance {heard.instance}) is online below the prefix {self.topics.prefix!r} of this "
             "broker. Stop it, or give this one another mqtt.prefix. If it crashed together with the broker, clear "
@@ -251,102 +264,8 @@ class Gateway:
         )
         self.stop()
 
-    # -------------------------------------------------------------- messages
-
     def _arrived(self, message: Message) -> None:
-        address = self.topics.parse(message.topic)
-        if address is None:
-            self._complain("unknown_topic", message.topic, ("no device topic is built like this",))
-            self.outlet.acknowledge(message)
-            return
-        self.counters.messages[address.channel] += 1
-        runner = self.runners.get(address.station)
-        if runner is None and address.station != BRIDGE:
-            known = ", ".join(sorted(self.runners)[:10])
-            self._complain(
-                "unknown_station", message.topic, (f"there is no such station; there are: {known}",)
-            )
-            self.outlet.acknowledge(message)
-            return
-        event, number = self._decoded(address, message)
-        if event is None:
-            self.outlet.acknowledge(message)
-        elif isinstance(event, GatewayHeard):
-            self._heard(event)
-            self.outlet.acknowledge(message)
-        elif isinstance(event, BridgeAsked):
-            self._bridge_asked(event)
-            self.outlet.acknowledge(message)
-        elif runner is not None and self._exists(runner, address, event):
-            runner.take(event, message)
-        else:
-            self.outlet.forget(number)
-            self._complain(
-                "unknown_topic", message.topic, (f"this station has no connector {address.n} for that",)
-            )
-            self.outlet.acknowledge(message)
-
-    def _decoded(
-        self, address: Address, message: Message
-    ) -> tuple[Event | BridgeAsked | GatewayHeard | None, int]:
-        """What a message says, with what is wrong in it reported; and the number of its answer."""
-        number = 0
-        if address.channel == "request":
-            number = self.outlet.expect(ReplyTo(address, None, message.response_topic, message.correlation))
-        gesture = address.channel in GESTURES or address.channel == "request"
-        decoded = decode(
-            address,
-            message.payload,
-            arrived_at=time.time(),
-            retained=message.retain or (message.backlog and not gesture),
-            backlog=message.backlog,
-            zone=self._zone(address.station),
-            reply_to=number,
-        )
-        for name, count in decoded.counters.items():
-            self.counters.problems[name] += count
-        if decoded.problems:
-            self._complain("message_refused", message.topic, decoded.problems)
-        if number:
-            if decoded.request_id is not None:
-                self.outlet.name(number, decoded.request_id)
-            if decoded.refusal is not None:
-                self.outlet.respond(Respond(number, ok=False, data={}, error=decoded.refusal))
-            elif decoded.event is None:
-                self.outlet.forget(number)
-        return decoded.event, number
-
-    def _exists(self, runner: Runner, address: Address, event: Event) -> bool:
-        if address.n == 0:
-            return address.channel != "status" or isinstance(event, ActionRequested)
-        return address.n in runner.station.state.by_n
-
-    def _zone(self, station: str) -> ZoneInfo:
-        runner = self.runners.get(station)
-        name = "UTC" if runner is None else runner.station.state.config.time_zone
-        zone = self._zones.get(name)
-        if zone is None:
-            zone = self._zones[name] = ZoneInfo(name)
-        return zone
-
-    def _complain(self, event_type: str, topic: str, problems: tuple[str, ...]) -> None:
-        """One line, one event; not for every message of a device that is always wrong."""
-        self.counters.problems[event_type] += 1
-        now = time.monotonic()
-        key = f"{event_type} {topic}"
-        if now - self._complained.get(key, -_QUIET_S) < _QUIET_S:
-            return
-        if len(self._complained) >= _MOST_COMPLAINTS:
-            self._complained.clear()
-        self._complained[key] = now
-        _log.warning(
-            "An MQTT message was refused.", cause=event_type, topic=topic, problems="; ".join(problems)
-        )
-        self.outlet.send(
-            encoding.bridge_event(
-                self.topics, event_type=event_type, at=time.time(), topic=topic, problems=problems
-            )
-        )
+        self._reception.arrived(message)
 
     def _bridge_asked(self, asked: BridgeAsked) -> None:
         if asked.action == "health":

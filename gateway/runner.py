@@ -9,13 +9,14 @@ import uuid
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import structlog
 from msgspec.structs import replace
 
+from gateway.commits import Commits, encoded
 from gateway.csms.conversation import Conversation
 from gateway.csms.dialects import DIALECTS
 from gateway.csms.link import Link
+from gateway.register import Register
 from gateway.station.effects import (
     Answer,
     Ask,
@@ -42,13 +43,14 @@ from gateway.station.events import (
     TimePassed,
 )
 from gateway.station.model import Moment
-from gateway.station.recovery import RECORD_TYPES
 from gateway.station.station import Station
-from gateway.store import StoreFull, Write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    import msgspec
+
+    from gateway.commits import Turn
     from gateway.counters import Counters
     from gateway.csms.closing import LinkClosed as LinkEnd
     from gateway.csms.endpoint import LinkConfig
@@ -59,11 +61,8 @@ if TYPE_CHECKING:
     from gateway.store import Store
 
 _log = structlog.get_logger("gateway.station")
-_encode = msgspec.json.Encoder().encode
-_DECODERS = {kind: msgspec.json.Decoder(record) for kind, record in RECORD_TYPES.items()}
 _CLOCK_TRUSTED_AFTER = 1767225600.0
 """2026-01-01: a host clock before this was never set."""
-_STORE_RETRY_S = 5.0
 _SOONEST_S = 0.005
 """A deadline that has passed already is looked at after this; the loop must breathe."""
 BACKLOG_LIMIT = 20_000
@@ -74,38 +73,6 @@ def moment() -> Moment:
     """The clocks, now; the only place where they are read for a station."""
     wall = time.time()
     return Moment(wall, time.monotonic(), wall >= _CLOCK_TRUSTED_AFTER)
-
-
-def decoded_records(
-    name: str, stored: Mapping[str, Mapping[str, bytes]]
-) -> dict[str, dict[str, msgspec.Struct]]:
-    """A station's records; one that cannot be read is left out, loudly, and stays in the store."""
-    records: dict[str, dict[str, msgspec.Struct]] = {}
-    for kind, bodies in stored.items():
-        decoder = _DECODERS.get(kind)
-        if decoder is None:
-            continue
-        kept = records[kind] = {}
-        for key, body in bodies.items():
-            try:
-                kept[key] = decoder.decode(body)
-            except msgspec.MsgspecError as error:
-                _log.error(
-                    "A stored record cannot be read.", station=name, kind=kind, record=key, reason=str(error)
-                )
-    return records
-
-
-class _Turn:
-    """What one event led to, waiting for the disk."""
-
-    __slots__ = ("effects", "message", "waits", "writes")
-
-    def __init__(self, effects: list[Effect], message: Message | None, writes: list[Write]) -> None:
-        self.effects = effects
-        self.message = message
-        self.writes = writes
-        self.waits = bool(writes)
 
 
 class Runner:
@@ -144,11 +111,10 @@ class Runner:
         self._refs = itertools.count(1)
         self._mailbox: deque[tuple[Event, Message | None]] = deque()
         self._busy = False
-        self._turns: deque[_Turn] = deque()
-        self._unsaved: dict[tuple[str, str], Write] = {}
-        """What the disk refused, to be written with the next turn."""
-        self._revisions: dict[int, int] = {}
-        """Connector → setpoint revision last published."""
+        self._commits = Commits(
+            self.name, store, ended=self._turns_ended, writable=self._writable, spoiled=self._spoiled
+        )
+        self._register = Register(lambda effect: outlet.setpoint(self.name, effect))
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._loop = asyncio.get_running_loop()
@@ -172,6 +138,7 @@ class Runner:
         self._ended = True
         if self._timer is not None:
             self._timer.cancel()
+        self._commits.stop()
         await self.link.stop()
 
     # -------------------------------------------------------------- taking events
@@ -204,105 +171,65 @@ class Runner:
         return False
 
     def _handle(self, event: Event, message: Message | None) -> None:
+        later: list[Effect] = []
         try:
             effects = self.station.handle(event, moment())
-        except Exception as error:  # a fact that makes the code fail must not deafen the gateway (law 3)
-            self._quarantine(event, message, error)
+            writes = [encoded(effect) for effect in effects if isinstance(effect, Save)]
+        except Exception as error:  # noqa: BLE001 - whatever a fact makes fail must not deafen the gateway (law 3)
+            _log.exception(
+                "A fact was put in quarantine.", station=self.name, event_type=type(event).__name__
+            )
+            self._quarantine(message, error)
             return
         if isinstance(event, Answered) and self._conversation is not None:
             self._conversation.rpc.muted = self.station.muted
-        if not effects:
-            if self._turns and message is not None:
-                self._turns.append(_Turn([], message, []))
-            else:
-                self._acknowledge(message)
-            return
-        self._carry_out(effects, message)
-
-    def _carry_out(self, effects: list[Effect], message: Message | None) -> None:
-        writes: list[Write] = []
-        later: list[Effect] = []
         for effect in effects:
-            if isinstance(effect, Save):
-                body = None if effect.record is None else _encode(effect.record)
-                writes.append(Write(effect.kind, effect.key, body))
-            elif isinstance(effect, SetPoint) and not effect.setpoint.energize:
-                self._publish_setpoint(effect)  # off needs no commit first (law 4)
-            else:
+            if isinstance(effect, SetPoint) and not effect.setpoint.energize:
+                self._register.show(effect)  # off needs no commit first (law 4)
+            elif not isinstance(effect, Save):
                 later.append(effect)
-        if writes and self._unsaved:
-            for write in writes:
-                self._unsaved.pop((write.kind, write.key), None)
-            writes = [*self._unsaved.values(), *writes]
-            self._unsaved.clear()
-        if not writes and not self._turns:
-            self._perform(later)
-            self._acknowledge(message)
-            return
-        self._turns.append(_Turn(later, message, writes))
-        if writes:
-            self._store.submit(self.name, writes, self._committed)
+        if later or writes or message is not None:
+            self._commits.add(later, message, writes)
 
-    def _committed(self, error: BaseException | None) -> None:
-        """A turn is on disk, or could not be kept; turns end in the order in which they began."""
-        turn = self._turns.popleft()
-        if error is not None:
-            self._not_kept(turn, error)
-        elif not self.station.state.storing and not self._unsaved:
-            self._mailbox.append((StoreChanged(writable=True), None))
-        self._busy = True
+    def _turns_ended(self, turns: list[Turn]) -> None:
+        """They are on disk, or as good as can be."""
+        draining, self._busy = self._busy, True
         try:
-            self._perform(turn.effects)
-            self._acknowledge(turn.message)
-            while self._turns and not self._turns[0].waits:
-                turn = self._turns.popleft()
-                self._perform(turn.effects)
+            for turn in turns:
+                self._perform(turn.effects if turn.kept else self._register.hold_on(turn.effects))
                 self._acknowledge(turn.message)
         finally:
-            self._busy = False
-        self._drain()
+            self._busy = draining
+        if not draining:
+            self._drain()
 
-    def _not_kept(self, turn: _Turn, error: BaseException) -> None:
-        """No new transactions, running ones go on, off works; what was not written is tried again (law 3)."""
-        for write in turn.writes:
-            self._unsaved.setdefault((write.kind, write.key), write)
-        turn.effects = [effect for effect in turn.effects if not isinstance(effect, SetPoint)]
-        if isinstance(error, StoreFull):
-            if self.station.state.storing:
-                _log.error("What happened cannot be kept.", station=self.name, reason=str(error))
-                self._mailbox.append((StoreChanged(writable=False, detail=str(error)), None))
-            self._loop.call_later(_STORE_RETRY_S, self._store_again)
-        else:
-            self._counters.quarantined += 1
-            self._unsaved.clear()
-            _log.error("A fact was put in quarantine.", station=self.name, reason=str(error))
+    def _writable(self, writable: bool, detail: str) -> None:
+        self.take(StoreChanged(writable, detail))
+        if writable:
+            self._register.release()
 
-    def _store_again(self) -> None:
-        if self._unsaved and not self._ended and not any(turn.waits for turn in self._turns):
-            writes = list(self._unsaved.values())
-            self._unsaved.clear()
-            self._turns.append(_Turn([], None, writes))
-            self._store.submit(self.name, writes, self._committed)
+    def _spoiled(self, error: BaseException) -> None:
+        self._counters.quarantined += 1
+        _log.error("A fact was put in quarantine.", station=self.name, reason=str(error))
 
     def _acknowledge(self, message: Message | None) -> None:
         if message is not None:
             self._outlet.acknowledge(message)
 
-    def _quarantine(self, event: Event, message: Message | None, error: Exception) -> None:
+    def _quarantine(self, message: Message | None, error: Exception) -> None:
         self._counters.quarantined += 1
-        _log.exception("A fact was put in quarantine.", station=self.name, event_type=type(event).__name__)
         self._outlet.quarantined(self.name, message, error)
         self._acknowledge(message)
 
     # -------------------------------------------------------------- carrying out effects
 
-    def _perform(self, effects: list[Effect]) -> None:
+    def _perform(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
             match effect:
                 case Ask():
                     self._ask(effect)
                 case SetPoint():
-                    self._publish_setpoint(effect)
+                    self._register.show(effect)
                 case Publish():
                     self._outlet.view(self.name, effect)
                 case Notify():
@@ -329,12 +256,6 @@ class Runner:
                     )
                 case _:
                     _log.error("An effect has nobody to carry it out.", effect=type(effect).__name__)
-
-    def _publish_setpoint(self, effect: SetPoint) -> None:
-        """The register's newest value only: an on that waited for the disk never overtakes an off (law 4)."""
-        if effect.setpoint.revision > self._revisions.get(effect.n, 0):
-            self._revisions[effect.n] = effect.setpoint.revision
-            self._outlet.setpoint(self.name, effect)
 
     def _ask(self, effect: Ask) -> None:
         if self._conversation is None:
@@ -450,7 +371,7 @@ class Runner:
             call = conversation.rpc.deadline()
             if call is not None and call <= now:
                 self._mailbox.extend((event, None) for event in conversation.elapsed(now))
-        deadline = self.station.deadline()
+        deadline = self.station.look_again(moment())
         if deadline is not None and deadline <= now:
             self._mailbox.append((TimePassed(), None))
         self._drain()
@@ -460,8 +381,13 @@ def _or(value: float | None, otherwise: float) -> float:
     return otherwise if value is None else float(value)
 
 
+_RUN = uuid.uuid4().hex[:20]
+_numbers = itertools.count(1)
+
+
 def _message_id() -> str:
-    return str(uuid.uuid4())
+    """Unique over all connections and runs, at most 36 characters: random for the run, counted within it."""
+    return f"{_RUN}-{next(_numbers):x}"
 
 
 def _plain(data: dict[str, object]) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def test_every_field_of_the_core_can_be_set(loaded: Load) -> None:
               end_timeout_s: 7
               register_max_age_s: 8
               command_timeout_s: 9
-              meter_state_interval_s: 10
+              meter_state_interval_s: 7
               clear_token_in_state: true
               max_queued: 1100
               allow_requests: [link]
@@ -154,7 +154,7 @@ def test_every_field_of_the_core_can_be_set(loaded: Load) -> None:
             register_max_age_s=8,
             command_timeout_s=9,
             setpoint_valid_s=60,
-            meter_state_interval_s=10,
+            meter_state_interval_s=7,
             clear_token_in_state=True,
             max_queued=1100,
             allow_requests=frozenset({"link"}),

@@ -222,7 +222,7 @@ _CHANNELS = (
         0,
         True,
         "The last reading",
-        "at most every meter_state_interval_s, 5 s by default",
+        "at most every meter_state_interval_s, 10 s by default",
         "the gateway, when the connector leaves the configuration",
     ),
     _Channel(
@@ -296,7 +296,10 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     "station": {"description": "A station's name: 1 to 48 letters, digits, _ and -; not bridge."},
     "n": {"description": "Connector 1..N over the whole station; 0 is the station as a whole."},
     "part": {"description": "One of the devices that make a connector.", "enum": ["evse", "meter", "reader"]},
-    "command": {"description": "What to do.", "enum": ["unlock", "reset", "measure", "card_result"]},
+    "command": {
+        "description": "What to do.",
+        "enum": ["unlock", "reset", "measure", "card_result", "reserve"],
+    },
     "kind": {"description": "The kind of event.", "enum": list(EVENT_TYPES)},
     "action": {"description": "The request's action."},
 }

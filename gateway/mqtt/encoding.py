@@ -34,6 +34,9 @@ _TIMES: dict[type[Struct], tuple[str, ...]] = {
 }
 """Which keys of a view are moments: seconds in the core, text on MQTT."""
 
+_COMMAND_TIMES = frozenset({"expires_at"})
+"""The same of a command's arguments."""
+
 
 class Outgoing(Struct, frozen=True):
     """One message to publish."""
@@ -82,6 +85,9 @@ def command(topics: Topics, station: str, effect: Command, at: float) -> Outgoin
         "timestamp": rfc3339(at),
         **effect.arguments,
     }
+    for key in _COMMAND_TIMES & document.keys():
+        moment = effect.arguments[key]
+        document[key] = rfc3339(moment) if isinstance(moment, int | float) else None
     topic = topics.command(station, effect.n, effect.name)
     return Outgoing(topic, _encode(document), 1, expiry_s=effect.ttl_s)
 

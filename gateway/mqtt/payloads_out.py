@@ -61,6 +61,11 @@ class CommandPayload(Struct, kw_only=True):
         Meta(description="card_result: for the beep and the light."),
     ] = None
     type: Annotated[Literal["hard", "soft"] | None, Meta(description="reset: at once, or after use.")] = None
+    reservation_id: Annotated[
+        int | None,
+        Meta(description="reserve: for whom the connector is kept free; null: for nobody any more."),
+    ] = None
+    expires_at: Annotated[At | None, Meta(description="reserve: until when.")] = None
 
 
 # ------------------------------------------------------------------ to everyone

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import availability, gestures
+from msgspec.structs import replace
+
+from gateway.station import availability, gestures, local_list, reservations
 from gateway.station.effects import Ask, Command, Notify
 from gateway.station.model import AuthorizationStatus, IdToken, StopReason, TokenInfo, TriggerReason
 from gateway.station.records import CacheRecord
@@ -36,15 +38,19 @@ def verdict(state: StationState, token: IdToken, *, remote: bool = False) -> Tok
         return TokenInfo(AuthorizationStatus.ACCEPTED)
     if remote and not variables.authorize_remote_start:
         return TokenInfo(AuthorizationStatus.ACCEPTED)
-    known = cached(state, token)
+    listed = local_list.find(state, token)
+    known = listed or cached(state, token)
     if variables.remote_authorization_disabled:
         return known or TokenInfo(AuthorizationStatus.UNKNOWN)
     if state.online:
         if known is None or not variables.local_pre_authorize:
             return None
-        if known.status is AuthorizationStatus.ACCEPTED or variables.cache_post_authorize_disabled:
+        final = variables.cache_post_authorize_disabled
+        if listed is not None:
+            final = variables.list_post_authorize_disabled
+        if known.status is AuthorizationStatus.ACCEPTED or final:
             return known
-        return None  # C10.FR.03: not accepted in the cache, but the CSMS may know better
+        return None  # C10.FR.03, C14.FR.03: not accepted here, but the CSMS may know better
     if known is not None:
         if known.status is not AuthorizationStatus.ACCEPTED:
             return known  # C13.FR.03, C15.FR.03: listed as refused stays refused
@@ -52,6 +58,11 @@ def verdict(state: StationState, token: IdToken, *, remote: bool = False) -> Tok
     if variables.offline_tx_for_unknown_id:
         return TokenInfo(AuthorizationStatus.ACCEPTED)
     return TokenInfo(AuthorizationStatus.UNKNOWN)
+
+
+def remembered(state: StationState, token: IdToken) -> TokenInfo | None:
+    """What list or cache say about a token now; the list first (# C13.FR.01, 1.6 §3.5.3)."""
+    return local_list.find(state, token) or cached(state, token)
 
 
 def cached(state: StationState, token: IdToken) -> TokenInfo | None:
@@ -72,8 +83,15 @@ def cached(state: StationState, token: IdToken) -> TokenInfo | None:
 
 
 def learn(state: StationState, turn: Turn, token: IdToken, info: TokenInfo) -> None:
-    """Keep what the CSMS said about a token (# C10.FR.01, 1.6 §3.5.1)."""
-    if not state.variables.cache_enabled or token.type in _WITHOUT_CSMS:
+    """Keep what the CSMS said about a token, unless it has listed it (# C10.FR.01, 1.6 §3.5.1, §3.5.3)."""
+    if token.type in _WITHOUT_CSMS:
+        return
+    listed = local_list.find(state, token)
+    if listed is not None:
+        if local_list.contradicts(listed, info):
+            availability.list_conflict(state)
+        return
+    if not state.variables.cache_enabled:
         return
     key = token.id_token.casefold()
     record = CacheRecord(info, state.wall_now)
@@ -154,7 +172,7 @@ def _evse_for_station_reader(state: StationState, token: IdToken) -> Evse | None
         and (evse.transaction is None or not evse.transaction.authorized)
         and any(availability.is_plugged(evse, connector) for connector in evse.connectors)
     ]
-    return free[0] if len(free) == 1 else None
+    return free[0] if len(free) == 1 else reservations.evse_for(state, token)
 
 
 def _present_to_station(state: StationState, turn: Turn, event: TokenPresented) -> None:
@@ -170,6 +188,9 @@ def _present_to_station(state: StationState, turn: Turn, event: TokenPresented) 
         return
     if state.station_question is not None:
         say(state, turn, 0, token, "busy", event.gesture_id)
+        return
+    if all(is_kept_from(state, evse, token, None) for evse in state.evses.values()):
+        say(state, turn, 0, token, "refused", event.gesture_id, "reserved")
         return
     info = verdict(state, token)
     if info is None:
@@ -204,11 +225,46 @@ def _present_at(
     if obstacle is not None:
         say(state, turn, n, token, "refused", gesture, obstacle)
         return
-    info = verdict(state, token)
+    _start(state, turn, evse, n, token, gesture)
+
+
+def _start(state: StationState, turn: Turn, evse: Evse, n: int, token: IdToken, gesture: str | None) -> None:
+    if is_kept_from(state, evse, token, None):
+        say(state, turn, n, token, "refused", gesture, "reserved")  # [TC_046_1]
+        return
+    info = _verdict_at(state, evse, token)
     if info is None:
         evse.question = _ask(state, turn, token, n, evse.id, gesture)
     else:
         _judged(state, turn, evse, n, token, info, gesture)
+
+
+def _verdict_at(
+    state: StationState, evse: Evse, token: IdToken, group: IdToken | None = None, *, remote: bool = False
+) -> TokenInfo | None:
+    """The verdict; None also when a reservation wants the token's group known (# 1.6 §5.13, H03)."""
+    info = verdict(state, token, remote=remote)
+    if info is None or info.status is not AuthorizationStatus.ACCEPTED:
+        return info
+    if info.group is None and group is not None:
+        info = replace(info, group=group)
+    claim = reservations.claim(state, evse, token, info.group or _group(state, token))
+    return None if claim.unsure and _can_ask(state) else info
+
+
+def is_kept_from(state: StationState, evse: Evse, token: IdToken, group: IdToken | None) -> bool:
+    """Whether an EVSE is surely reserved for others, whatever the CSMS would say of the token's group."""
+    claim = reservations.claim(state, evse, token, group or _group(state, token))
+    return not claim.allowed and not (claim.unsure and _can_ask(state))
+
+
+def _can_ask(state: StationState) -> bool:
+    return state.online and not state.variables.remote_authorization_disabled
+
+
+def _group(state: StationState, token: IdToken) -> IdToken | None:
+    known = remembered(state, token)
+    return known.group if known is not None and known.status is AuthorizationStatus.ACCEPTED else None
 
 
 def obstacle_to_start(state: StationState, evse: Evse, n: int) -> str | None:
@@ -232,13 +288,14 @@ def _stop_by(
 ) -> None:
     """A token at a running transaction: its own stops, one of its group stops, any other is refused."""
     transaction = evse.transaction
-    assert transaction is not None
+    if transaction is None:
+        return
     holder = transaction.token
     if holder is not None and holder.same_as(token):  # [TC_068], C01.FR.03
         take_back(state, turn, evse, StopReason.LOCAL, TriggerReason.STOP_AUTHORIZED, token)
         say(state, turn, n, token, "accepted", gesture)
         return
-    known = cached(state, token)
+    known = remembered(state, token)
     if transaction.group is None or (known is not None and known.group is not None):
         if _same_group(state, transaction.group, token):  # [TC_069], C09.FR.03
             take_back(state, turn, evse, StopReason.LOCAL, TriggerReason.STOP_AUTHORIZED, token)
@@ -246,14 +303,14 @@ def _stop_by(
         else:
             say(state, turn, n, token, "busy", gesture)
         return
-    if state.online and not state.variables.remote_authorization_disabled:
+    if _can_ask(state):
         evse.question = _ask(state, turn, token, n, evse.id, gesture, to_stop=True)
     else:
         say(state, turn, n, token, "busy", gesture)
 
 
 def _same_group(state: StationState, group: IdToken | None, token: IdToken) -> bool:
-    known = cached(state, token)
+    known = remembered(state, token)
     if group is None or known is None or known.group is None:
         return False
     return known.status is AuthorizationStatus.ACCEPTED and known.group.same_as(group)
@@ -289,24 +346,18 @@ def start_remotely(
     group: IdToken | None,
 ) -> None:
     """A token that the CSMS, or somebody on MQTT, sends instead of a card (# F01, F02, 1.6 §5.11)."""
-    info = verdict(state, token, remote=True)
+    info = _verdict_at(state, evse, token, group, remote=True)
     if info is None:
         evse.question = _ask(
             state, turn, token, n, evse.id, None, remote=True, remote_start_id=remote_start_id
         )
         return
-    if group is not None and info.group is None:
-        info = TokenInfo(info.status, group, info.expires_at)
     _judged(state, turn, evse, n, token, info, None, remote=True, remote_start_id=remote_start_id)
 
 
 def start_as_card(state: StationState, turn: Turn, evse: Evse, n: int, token: IdToken) -> None:
     """Somebody on MQTT shows a token in place of a card."""
-    info = verdict(state, token)
-    if info is None:
-        evse.question = _ask(state, turn, token, n, evse.id, None)
-    else:
-        _judged(state, turn, evse, n, token, info, None)
+    _start(state, turn, evse, n, token, None)
 
 
 def answered(state: StationState, turn: Turn, ref: int, answer: Answer) -> bool:
@@ -342,7 +393,7 @@ def _learned(state: StationState, turn: Turn, question: Question, answer: Answer
     state.last_error = (
         f"Authorize failed: {answer.kind} {answer.code}" if isinstance(answer, Failed) else None
     )
-    known = cached(state, question.token)
+    known = remembered(state, question.token)
     if known is not None:
         accepted = known.status is AuthorizationStatus.ACCEPTED
         if not accepted or state.variables.local_authorize_offline:
@@ -412,12 +463,31 @@ def _judged(
         unknown = status in {AuthorizationStatus.UNKNOWN, AuthorizationStatus.INVALID}
         say(state, turn, n, token, "unknown" if unknown else "refused", gesture, str(status))
         return
+    claim = reservations.claim(state, evse, token, info.group or _group(state, token))
+    if not claim.allowed:
+        say(state, turn, n, token, "refused", gesture, "reserved")
+        return
     trigger = TriggerReason.REMOTE_START if remote else TriggerReason.AUTHORIZED
     evse.grant = Grant(
-        token, info.group, n, turn.now.monotonic, trigger, remote_start_id=remote_start_id, remote=remote
+        token,
+        info.group,
+        n,
+        turn.now.monotonic,
+        trigger,
+        remote_start_id=remote_start_id,
+        remote=remote,
+        reservation_id=claim.reservation_id,
     )
     evse.trigger = trigger
+    _leave_reserved(state, turn, evse)
     say(state, turn, n, token, "accepted", gesture, info.message or "")
+
+
+def _leave_reserved(state: StationState, turn: Turn, evse: Evse) -> None:
+    """Reserved becomes Preparing by the token, before the transaction begins (# 1.6 §4.9 G2)."""
+    if evse.reserved is not None:
+        for connector in evse.connectors:
+            availability.settle(state, turn, evse, connector)
 
 
 def _judged_station(
@@ -442,6 +512,11 @@ def take_back(
     token: IdToken | None = None,
 ) -> None:
     """Authorization ends here; what follows for the transaction is settled afterwards."""
+    grant = evse.grant
+    if grant is not None and grant.token == state.config.policy.free_charging_token and evse.transaction is None:
+        connector = state.by_n[grant.n]
+        connector.record.ended_in_plug_session = bool(connector.plugged)  # else it would be given anew at once
+        state.save_connector(turn, connector)
     evse.grant = None
     evse.beginning = None
     evse.trigger = trigger
@@ -472,9 +547,18 @@ def assign_station_grant(state: StationState, turn: Turn) -> None:
             continue
         for connector in evse.connectors:
             here = availability.is_plugged(evse, connector) and not connector.record.ended_in_plug_session
-            if here and obstacle_to_start(state, evse, connector.config.n) is None:
-                evse.grant = Grant(grant.token, grant.group, connector.config.n, grant.since, grant.trigger)
+            claim = reservations.claim(state, evse, grant.token, grant.group)
+            if here and claim.allowed and obstacle_to_start(state, evse, connector.config.n) is None:
+                evse.grant = Grant(
+                    grant.token,
+                    grant.group,
+                    connector.config.n,
+                    grant.since,
+                    grant.trigger,
+                    reservation_id=claim.reservation_id,
+                )
                 evse.trigger = evse.trigger or grant.trigger
+                _leave_reserved(state, turn, evse)
                 state.station_grant = None
                 return
 

@@ -257,6 +257,8 @@ def fine_status(state: StationState, evse: Evse, connector: Connector) -> Connec
         return _in_transaction(evse, connector)
     if not is_operative(state, evse, connector):
         return _S.UNAVAILABLE
+    if evse.reserved is not None and evse.grant is None and transaction is None:
+        return _S.RESERVED  # whoever else plugs in, until the token is shown (# 1.6 §4.9 G2, G01.FR.09)
     plugged = is_plugged(evse, connector)
     if plugged and (connector.record.ended_in_plug_session or transaction is not None) and evse.grant is None:
         return _S.FINISHING
@@ -344,18 +346,27 @@ def settle_station(state: StationState, turn: Turn) -> None:
         or not state.flavor.station_status
     ):
         return
-    word = station_status(state)
-    if word != state.record.status_told:
+    told = str(station_status(state))
+    if state.list_conflict:
+        told += " LocalListConflict"
+    if told != state.record.status_told:
         state.status_ref = state.next_number(turn)
-        state.status_asked = str(word)
+        state.status_asked = told
         turn.do(Ask(state.status_ref, station_report(state, turn), urgent=True))
 
 
 def station_report(state: StationState, turn: Turn) -> Status:
     """The report of the station's own status."""
     word = station_status(state)
-    error = "OtherError" if word is _S.FAULTED else "NoError"
+    error = "LocalListConflict" if state.list_conflict else "NoError"
+    error = "OtherError" if word is _S.FAULTED else error
     return Status(0, 0, 0, word, AvailabilityState(word), state.stamp(turn.now.wall), error)
+
+
+def list_conflict(state: StationState) -> None:
+    """List and CSMS disagree: the CSMS is told each time, until it sends another list (# 1.6 §3.5.2)."""
+    state.list_conflict = True
+    state.record.status_told = None
 
 
 def station_told(state: StationState, turn: Turn, *, accepted: bool) -> None:
@@ -409,7 +420,7 @@ def _follow(
     if not state.online:
         connector.on_the_way.clear()  # the status that holds when the link is back counts, no history (# 1.6 §4.9)
         return
-    last = connector.on_the_way[-1] if connector.on_the_way else (record.path, record.told_error, "")
+    last = connector.on_the_way[-1] if connector.on_the_way else (record.path, record.path_error, "")
     if last[0] == fine and last[1] == error:
         return
     minimum = state.variables.minimum_status_duration_s
@@ -437,7 +448,7 @@ def tell(state: StationState, turn: Turn, evse: Evse, connector: Connector) -> N
         return
     word, error, info = connector.on_the_way.pop(0)
     connector.record.path = word
-    connector.record.told_error = error
+    connector.record.path_error = error
     connector.asked_status = state.next_number(turn)
     report = report_of(state, turn, evse, connector, word, error, info)
     turn.do(Ask(connector.asked_status, report, urgent=True))
@@ -522,7 +533,7 @@ def deadline(state: StationState, connector: Connector) -> float | None:
     last = (
         connector.on_the_way[-1][:2]
         if connector.on_the_way
-        else (connector.record.path, connector.record.told_error)
+        else (connector.record.path, connector.record.path_error)
     )
     return connector.desired_since + minimum_s if connector.desired != f"{last[0]}/{last[1]}" else None
 
@@ -532,22 +543,23 @@ def told(state: StationState, turn: Turn, connector: Connector, *, accepted: boo
     connector.asked_status = None
     record = connector.record
     if accepted:
-        record.told = record.path
+        record.told, record.told_error = record.path, record.path_error
         state.save_connector(turn, connector)
 
 
-def retell(state: StationState, connector: Connector) -> None:
+def retell(connector: Connector) -> None:
     """Forget what was told, so that the present status is told anew (# B01, 1.6 §4.2, B04)."""
     connector.on_the_way.clear()
     connector.asked_status = None
     connector.record.told = None
     connector.record.path = None
-    connector.record.told_error = "NoError"
+    connector.record.told_error = connector.record.path_error = "NoError"
 
 
 def link_lost(connector: Connector) -> None:
     """What was on the wire may not have arrived; only the present status counts afterwards."""
     if connector.asked_status is not None or connector.on_the_way:
         connector.record.path = connector.record.told
+        connector.record.path_error = connector.record.told_error
         connector.on_the_way.clear()
         connector.asked_status = None

@@ -88,6 +88,14 @@ def _finish(state: StationState, turn: Turn, command: PendingCommand, status: st
         turn.do(Respond(command.respond_to, done, {}, error))
 
 
+def refuse_csms(state: StationState, turn: Turn) -> None:
+    """The session is about to end: who waits for a reply gets an honest one before."""
+    for command in state.commands.values():
+        if command.reply_ref is not None:
+            turn.do(Answer(command.reply_ref, StatusReply(status="UnlockFailed", info="the station is reset")))
+    lost_csms(state)
+
+
 def lost_csms(state: StationState) -> None:
     """Nobody waits for these replies any more."""
     for command in state.commands.values():

@@ -382,7 +382,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     command_timeout_s: float = 20.0
     """How long an unlock or reset may take before the CSMS gets an honest refusal."""
     setpoint_valid_s: int = 90
-    meter_state_interval_s: float = 5.0
+    meter_state_interval_s: float = 10.0
     """meter/state is published at most this often."""
     clear_token_in_state: bool = False
     """Show tokens in full in `transaction` and `event/card`."""

@@ -42,19 +42,23 @@ def of_connector(state: StationState, turn: Turn, n: int, *, operative: bool) ->
     return _connector(state, turn, n, operative=operative).status
 
 
-def settle(state: StationState, turn: Turn) -> None:
-    """What was scheduled happens once no transaction is in the way."""
+def settle(state: StationState, turn: Turn) -> bool:
+    """What was scheduled happens once no transaction is in the way; True when something did."""
     busy = [evse for evse in state.evses.values() if evse.transaction is not None]
-    if not busy and _apply(state.record):
+    happened = not busy and _apply(state.record)
+    if happened:
         state.save(turn)
     for evse in state.evses.values():
         if evse.transaction is not None:
             continue
         if _apply(evse.record):
+            happened = True
             state.save_evse(turn, evse)
         for connector in evse.connectors:
             if _apply(connector.record):
+                happened = True
                 state.save_connector(turn, connector)
+    return happened
 
 
 def _apply(record: StationRecord | EvseRecord | ConnectorRecord) -> bool:

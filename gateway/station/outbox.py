@@ -22,7 +22,14 @@ from msgspec.structs import replace
 
 from gateway.station.effects import Ask, Quarantine
 from gateway.station.records import Row
-from gateway.station.reports import Failed, FailureKind, MeterValues, TransactionEvent
+from gateway.station.reports import (
+    Acknowledged,
+    Failed,
+    FailureKind,
+    MeterValues,
+    TransactionAnswer,
+    TransactionEvent,
+)
 
 if TYPE_CHECKING:
     from gateway.station.records import QueuedReport
@@ -40,6 +47,14 @@ class Told(Struct):
     answer: Answer
     finished: bool
     """The row is gone; else it waits for its next call or its next attempt."""
+
+    @property
+    def routine(self) -> bool:
+        """An update was taken note of, and nothing was said about it."""
+        report, answer = self.row.report, self.answer
+        if not self.finished or not isinstance(report, TransactionEvent) or report.type != "Updated":
+            return False
+        return isinstance(answer, Acknowledged) or (isinstance(answer, TransactionAnswer) and answer.info is None)
 
 
 class Lane:
@@ -180,12 +195,9 @@ def _failed(state: StationState, turn: Turn, lane: Lane, row: Row, answer: Faile
     if lane is state.outbox.transactions:
         allowed = state.variables.message_attempts
         if lane.attempts >= max(1, allowed):
-            turn.do(
-                Quarantine(
-                    what=f"{type(row.report).__name__} {row.position}",
-                    detail=f"given up after {lane.attempts} attempts: {answer.kind} {answer.code} {answer.detail}".strip(),
-                )
-            )
+            why = f"{answer.kind} {answer.code} {answer.detail}".strip()
+            what = f"{type(row.report).__name__} {row.position}"
+            turn.do(Quarantine(what, f"given up after {lane.attempts} attempts: {why}"))
             _drop_first(turn, lane)
             return Told(row, answer, finished=True)
         wait = float(interval * lane.attempts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from gateway.station.model import (
+    AuthorizationStatus,
     ChargingState,
     DeviceError,
     IdToken,
@@ -49,6 +50,8 @@ class StationRecord(Struct):
     imsi: str | None = None
     status_told: str | None = None
     """The station's own status (connector 0) as last told."""
+    local_list_version: int = 0
+    """Of the list in kind `local_list`."""
 
 
 class EvseRecord(Struct):
@@ -112,6 +115,7 @@ class ConnectorRecord(Struct):
     told_error: str = "NoError"
     path: str | None = None
     """The 1.6 status last put on the way: the next one must be reachable from it."""
+    path_error: str = "NoError"
     limit_local_a: float | None = None
     limit_local_until: float | None = None
     import_register: RegisterRecord | None = None
@@ -184,6 +188,32 @@ class CacheRecord(Struct):
 
     info: TokenInfo
     used_at: float
+
+
+class ListedRecord(Struct, frozen=True, array_like=True, gc=False):
+    """Kind `local_list`, key the token in lower case: small, there may be thousands."""
+
+    status: AuthorizationStatus
+    group: str | None = None
+    group_type: str = "Central"
+    expires_at: float | None = None
+    evse_ids: tuple[int, ...] = ()
+    language: str | None = None
+    message: str | None = None
+
+
+class ReservationRecord(Struct, frozen=True):
+    """Kind `reservation`, key its id."""
+
+    id: int
+    token: IdToken
+    expires_at: float
+    """Wall-clock seconds of the CSMS."""
+    group: IdToken | None = None
+    evse: int | None = None
+    """None: whichever is free."""
+    n: int = 0
+    """The connector that was named; 0 when any of the EVSE will do."""
 
 
 class GestureRecord(Struct):

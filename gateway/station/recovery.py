@@ -12,7 +12,9 @@ from gateway.station.records import (
     EndedSampleRecord,
     EvseRecord,
     GestureRecord,
+    ListedRecord,
     RegisterRecord,
+    ReservationRecord,
     Row,
     StationRecord,
     TransactionRecord,
@@ -39,6 +41,8 @@ RECORD_TYPES: dict[str, type[Struct]] = {
     "ended_sample": EndedSampleRecord,
     "outbox": Row,
     "cache": CacheRecord,
+    "local_list": ListedRecord,
+    "reservation": ReservationRecord,
     "gesture": GestureRecord,
     "variable": VariableRecord,
 }
@@ -86,6 +90,12 @@ def load(config: StationConfig, records: Mapping[str, Mapping[str, Struct]], liv
             state.ended_samples.setdefault(kept.transaction, {})[kept.number] = kept.sample
     cached = [(key, record) for key, record in of("cache").items() if isinstance(record, CacheRecord)]
     state.cache.update(sorted(cached, key=lambda item: item[1].used_at))
+    state.local_list.update(
+        (key, record) for key, record in of("local_list").items() if isinstance(record, ListedRecord)
+    )
+    state.reservations.update(
+        (record.id, record) for record in of("reservation").values() if isinstance(record, ReservationRecord)
+    )
     seen = [(key, record) for key, record in of("gesture").items() if isinstance(record, GestureRecord)]
     state.gestures.update(sorted(seen, key=lambda item: item[1].at))
     return state
@@ -141,6 +151,7 @@ def restarted(state: StationState, turn: Turn, random_seed: str) -> None:
     for connector in state.by_n.values():
         connector.last_live = now
         connector.record.path = connector.record.told
+        connector.record.path_error = connector.record.told_error
         if connector.record.limit_local_until is not None:
             connector.limit_local_ends = now + connector.record.limit_local_until - turn.now.wall
     for evse in state.evses.values():
@@ -178,6 +189,7 @@ def device_announced(state: StationState, turn: Turn, event: DeviceAnnounced) ->
 
 
 def _device_rebooted(state: StationState, turn: Turn) -> None:
+    state.reserve_told.clear()
     for connector in state.by_n.values():
         connector.fresh = False  # what it does now is not known until it says so
     if state.config.policy.after_restart == "resume":

@@ -36,7 +36,7 @@ def link_opened(state: StationState, turn: Turn, event: LinkOpened) -> None:
     if first_of_version:
         state.boot_needed = True
         for connector in state.by_n.values():
-            availability.retell(state, connector)
+            availability.retell(connector)
     if not state.accepted or state.boot_needed or state.boot_told != _content(state):
         boot(state, turn)
         return
@@ -106,9 +106,11 @@ def boot_answered(state: StationState, turn: Turn, answer: Answer) -> None:
     if isinstance(answer, Failed):
         if answer.kind is not FailureKind.LOST:
             state.last_error = f"BootNotification: {answer.kind} {answer.code} {answer.detail}".strip()
-            state.boot_retry_at = turn.now.monotonic + max(state.variables.message_attempt_interval_s, 10)
+            if not state.accepted or state.boot_told != _content(state):
+                state.boot_retry_at = turn.now.monotonic + max(state.variables.message_attempt_interval_s, 10)
         return
-    assert isinstance(answer, BootAnswer)
+    if not isinstance(answer, BootAnswer):
+        return
     synchronise(state, turn, answer.csms_time)
     interval_s = min(max(answer.interval_s, _SHORTEST_S), _LONGEST_S) if answer.interval_s > 0 else 0
     state.registration = answer.status
@@ -117,6 +119,8 @@ def boot_answered(state: StationState, turn: Turn, answer: Answer) -> None:
         return
     state.accepted = False
     state.heartbeat_at = None
+    if answer.status is RegistrationStatus.REJECTED:
+        state.inventories.clear()  # B03.FR.03, 1.6 §4.2: not a word until the interval is over
     wait_s = interval_s or DEFAULT_INTERVAL_S
     state.boot_retry_at = turn.now.monotonic + wait_s
     state.boot_needed = True
@@ -146,7 +150,7 @@ def retell_all(state: StationState) -> None:
     """Every status is told anew: after a boot, and after a long time offline (# 1.6 §4.2 [E3.22], B01, B04)."""
     state.record.status_told = None
     for connector in state.by_n.values():
-        availability.retell(state, connector)
+        availability.retell(connector)
 
 
 def refused_as_unknown(state: StationState, turn: Turn) -> None:

@@ -9,8 +9,10 @@ from gateway.station import (
     availability,
     commands,
     inventory,
+    local_list,
     operation,
     registration,
+    reservations,
     resets,
     sampling,
     triggers,
@@ -22,9 +24,13 @@ from gateway.station.requests import (
     AvailabilityRequested,
     CacheClearRequested,
     InventoryRequested,
+    LocalListGiven,
+    LocalListVersionRequested,
     Place,
     Refusal,
     RefusalCode,
+    ReservationCancelRequested,
+    ReserveRequested,
     ResetRequested,
     StartRequested,
     StatusReply,
@@ -42,6 +48,7 @@ from gateway.station.requests import (
 
 if TYPE_CHECKING:
     from gateway.station.events import CsmsAsked
+    from gateway.station.model import IdToken
     from gateway.station.requests import Reply
     from gateway.station.state import Evse, StationState
     from gateway.station.turn import Turn
@@ -85,6 +92,14 @@ def _reply(state: StationState, turn: Turn, event: CsmsAsked) -> Reply | None:
         case CacheClearRequested():
             cleared = authorization.clear_cache(state, turn)
             return StatusReply(status="Accepted" if cleared else "Rejected")
+        case LocalListGiven():
+            return local_list.given(state, turn, request)
+        case LocalListVersionRequested():
+            return local_list.version_reply(state)
+        case ReserveRequested():
+            return reservations.requested(state, turn, request)
+        case ReservationCancelRequested():
+            return reservations.cancel_requested(state, turn, request)
         case TriggerRequested():
             return triggers.requested(state, turn, request)
         case TransactionStatusRequested():
@@ -133,13 +148,15 @@ def _start(state: StationState, turn: Turn, request: StartRequested) -> StatusRe
     if numbers is None:
         return StatusReply(status="Rejected", reason_code="UnknownEvse")
     reply = StatusReply(status="Rejected", reason_code="TxInProgress")
-    for n in _best_first(state, numbers):
+    for n in _best_first(state, numbers, request.token):
         evse = state.evse_of(n)
         transaction = evse.transaction
         taken = evse.grant is not None or evse.question is not None or evse.beginning is not None
         if taken or (transaction is not None and (transaction.authorized or transaction.ending)):
             continue
         obstacle = authorization.obstacle_to_start(state, evse, n)
+        if obstacle is None and authorization.is_kept_from(state, evse, request.token, request.group):
+            obstacle = "reserved"
         if obstacle is not None:
             reply = StatusReply(status="Rejected", info=obstacle)
             continue
@@ -158,9 +175,15 @@ def _start(state: StationState, turn: Turn, request: StartRequested) -> StatusRe
     return reply
 
 
-def _best_first(state: StationState, numbers: list[int]) -> list[int]:
-    """Plugged connectors before the others."""
-    return sorted(numbers, key=lambda n: not availability.is_plugged(state.evse_of(n), state.by_n[n]))
+def _best_first(state: StationState, numbers: list[int], token: IdToken) -> list[int]:
+    """Plugged connectors before the others, and what is reserved for the token before all."""
+    reserved = reservations.evse_for(state, token)
+
+    def rank(n: int) -> tuple[bool, bool]:
+        evse = state.evse_of(n)
+        return evse is not reserved, not availability.is_plugged(evse, state.by_n[n])
+
+    return sorted(numbers, key=rank)
 
 
 def _stop(state: StationState, turn: Turn, request: StopRequested) -> StatusReply:

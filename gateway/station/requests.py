@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from gateway.station.model import IdToken
+from gateway.station.model import IdToken, TokenInfo
 
 # ------------------------------------------------------------------ where
 
@@ -107,6 +107,42 @@ class CacheClearRequested(Request, frozen=True):
     """ClearCache (# C11)."""
 
 
+class ListedToken(Struct, frozen=True):
+    """One entry of a local list; without info the token leaves it."""
+
+    token: IdToken
+    info: TokenInfo | None = None
+
+
+class LocalListGiven(Request, frozen=True):
+    """SendLocalList (# 1.6 §5.15, D01)."""
+
+    version: int
+    full: bool
+    entries: tuple[ListedToken, ...] = ()
+
+
+class LocalListVersionRequested(Request, frozen=True):
+    """GetLocalListVersion (# 1.6 §5.10, D02)."""
+
+
+class ReserveRequested(Request, frozen=True):
+    """ReserveNow (# 1.6 §5.13, H01)."""
+
+    reservation_id: int
+    token: IdToken
+    expires_at: float
+    """Wall-clock seconds of the CSMS."""
+    place: Place
+    group: IdToken | None = None
+
+
+class ReservationCancelRequested(Request, frozen=True):
+    """CancelReservation (# 1.6 §5.1, H02)."""
+
+    reservation_id: int
+
+
 class TriggerRequested(Request, frozen=True):
     """TriggerMessage (# 1.6 §5.17, F06)."""
 
@@ -169,6 +205,14 @@ class TransactionStatusReply(Reply, frozen=True):
 
     messages_in_queue: bool
     ongoing: bool | None = None
+
+
+class ListVersionReply(Reply, frozen=True):
+    """# 1.6 §5.10, D02."""
+
+    version: int
+    """0 while nothing is listed."""
+    enabled: bool
 
 
 class VendorReply(Reply, frozen=True):

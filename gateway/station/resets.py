@@ -93,7 +93,7 @@ def _finish(state: StationState, turn: Turn, reset: PendingReset) -> None:
     state.boot_retry_at = None
     state.heartbeat_at = None
     state.save(turn)
-    commands.lost_csms(state)
+    commands.refuse_csms(state, turn)
     if "reset" in state.record.commands:
         arguments: dict[str, object] = {"type": "hard" if reset.hard else "soft"}
         turn.do(Command(0, "reset", state.next_id(turn), 30, arguments, state.record.device_boot_id))

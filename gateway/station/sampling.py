@@ -78,13 +78,13 @@ def reading_came(state: StationState, turn: Turn, evse: Evse, connector: Connect
         if now >= evse.next_sample - min(connector.meter_period, interval) / 2:
             _sample_now(state, turn, evse, transaction, connector, interval, at)
     ended = ended_interval(state, transaction)
-    if ended > 0 and evse.next_ended_sample is not None:
-        if now >= evse.next_ended_sample - min(connector.meter_period, ended) / 2:
-            evse.next_ended_sample = max(evse.next_ended_sample + ended, now + ended / 2)
-            measurands = ended_measurands(state, transaction)
-            one = metering.sample(state, connector, measurands, ReadingContext.SAMPLE_PERIODIC, turn.now, at)
-            if one is not None:
-                _keep(state, turn, transaction, one)
+    due = evse.next_ended_sample
+    if ended > 0 and due is not None and now >= due - min(connector.meter_period, ended) / 2:
+        evse.next_ended_sample = max(due + ended, now + ended / 2)
+        measurands = ended_measurands(state, transaction)
+        one = metering.sample(state, connector, measurands, ReadingContext.SAMPLE_PERIODIC, turn.now, at)
+        if one is not None:
+            _keep(state, turn, transaction, one)
 
 
 def time_passed(state: StationState, turn: Turn, evse: Evse) -> None:
@@ -118,8 +118,7 @@ def _sample_now(
     at: float | None,
 ) -> None:
     now = turn.now.monotonic
-    assert evse.next_sample is not None
-    following = evse.next_sample + interval
+    following = (now if evse.next_sample is None else evse.next_sample) + interval
     if not evse.anchored or following <= now:
         evse.anchored = True
         following = now + interval
@@ -150,7 +149,7 @@ def clock_aligned(state: StationState, turn: Turn) -> None:
         return
     wall = state.stamp(turn.now.wall)
     due = state.next_clock_at
-    if due is not None and due <= wall:
+    if due is not None and due <= wall <= due + _ALIGNED_AGE_S:  # else the clock jumped over it
         for evse in state.evses.values():
             at = due - state.record.clock_offset_s
             told, kept = metering.is_aligned(due, told_s), metering.is_aligned(due, kept_s)
@@ -249,10 +248,19 @@ def forget(state: StationState, turn: Turn, transaction: TransactionRecord) -> N
         turn.save("ended_sample", f"{transaction.id}/{number:06}", None)
 
 
-def deadline(state: StationState, evse: Evse) -> float | None:
-    """When a due sample has to be told from what is there, monotonic."""
-    transaction = evse.transaction
-    if transaction is None or transaction.ending or evse.next_sample is None:
-        return None
+def deadline(state: StationState) -> float | None:
+    """When a sample that is due has to be told from what is there, monotonic.
+
+    Readings come by themselves: whether one is missing is looked at now and then, not at each due time.
+    """
     interval = _updated_interval(state)
-    return evse.next_sample + _patience(interval) if interval > 0 else None
+    if interval <= 0:
+        return None
+    due = [
+        evse.next_sample
+        for evse in state.evses.values()
+        if evse.next_sample is not None and evse.transaction is not None and not evse.transaction.ending
+    ]
+    if not due:
+        return None
+    return max(min(due) + _patience(interval), state.samples_looked_at + _PATIENCE_S)

@@ -61,7 +61,7 @@ def may_energize(state: StationState, evse: Evse, connector: Connector, limit: f
     else:
         points = state.start_points()
         permitted = evse.grant is not None and points <= _FLOWING_FIRST
-        permitted = permitted and evse.beginning is None and availability.active_connector(evse) is connector
+        permitted = permitted and availability.active_connector(evse) is connector
     return (
         permitted
         and connector.fresh
@@ -124,9 +124,9 @@ def off(state: StationState, turn: Turn, connector: Connector) -> None:
 def _lock(evse: Evse, connector: Connector) -> bool:
     """Whether the plug shall be held: from authorization to the end, and while it is kept on purpose."""
     transaction = evse.transaction
-    if connector.config.lock and transaction is not None and transaction.n == connector.config.n:
-        if transaction.authorized and TxPoint.EV_CONNECTED in transaction.reached:
-            return True  # also while the EV side is unplugged (# E10.FR.05, [TC_005_3])
+    here = transaction is not None and transaction.n == connector.config.n and transaction.authorized
+    if connector.config.lock and here and transaction is not None and TxPoint.EV_CONNECTED in transaction.reached:
+        return True  # also while the EV side is unplugged (# E10.FR.05, [TC_005_3])
     if not connector.config.lock or not availability.is_plugged(evse, connector):
         return connector.config.lock and connector.record.keep_locked
     if transaction is not None and transaction.n == connector.config.n:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         StopReason,
         TriggerReason,
     )
-    from gateway.station.records import CacheRecord, GestureRecord
+    from gateway.station.records import CacheRecord, GestureRecord, ListedRecord, ReservationRecord
     from gateway.station.turn import Turn
 
 RESERVE = 1000
@@ -171,6 +171,7 @@ class Evse:
         "opened_at",
         "question",
         "record",
+        "reserved",
         "sampled_at",
         "shown",
         "shown_at",
@@ -186,6 +187,8 @@ class Evse:
         self.record = record
         self.transaction: TransactionRecord | None = None
         """The running one."""
+        self.reserved: ReservationRecord | None = None
+        """The reservation for which the EVSE is kept free, as last settled."""
         self.grant: Grant | None = None
         self.question: Question | None = None
         self.beginning: Beginning | None = None
@@ -203,7 +206,7 @@ class Evse:
         self.sampled_at = 0.0
         self.ending_since = 0.0
         self.opened_at: float | None = None
-        """When the contactor was last seen to open."""
+        """When the contactor opened, or may have opened unseen; an earlier reading is no end register."""
         self.measured = False
         """The reading asked for at the end has come."""
 
@@ -267,12 +270,17 @@ class StationState:
         "link_epoch",
         "linked",
         "linked_since",
+        "list_conflict",
+        "local_list",
         "main_meter",
         "next_clock_at",
         "outbox",
         "record",
         "registration",
+        "reservations",
+        "reserve_told",
         "reset",
+        "samples_looked_at",
         "shown_at",
         "station_away",
         "station_grant",
@@ -303,6 +311,12 @@ class StationState:
         self.outbox = Outbox()
         self.cache: OrderedDict[str, CacheRecord] = OrderedDict()
         """Least recently used first."""
+        self.local_list: dict[str, ListedRecord] = {}
+        self.list_conflict = False
+        """The CSMS has said of a listed token what the list does not (# 1.6 §3.5.2)."""
+        self.reservations: dict[int, ReservationRecord] = {}
+        self.reserve_told: dict[int, tuple[int, float] | None] = {}
+        """Connector → (reservation, its end in host time) as its device was told."""
         self.gestures: dict[str, GestureRecord] = {}
         """In order of time."""
         self.debounce: dict[tuple[int, str], float] = {}
@@ -345,6 +359,8 @@ class StationState:
         self.next_clock_at: float | None = None
         self.view: StationView | None = None
         self.shown_at = float("-inf")
+        self.samples_looked_at = float("-inf")
+        """When missing readings were last looked for, monotonic."""
         self.wall_now = 0.0
         """The CSMS's clock, at the turn's moment."""
 

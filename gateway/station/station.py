@@ -19,9 +19,11 @@ from gateway.station import (
     refusals,
     registration,
     remote,
+    reservations,
     resets,
     sampling,
     setpoints,
+    transaction_end,
     transactions,
     views,
 )
@@ -106,6 +108,11 @@ class Station:
             self._deadline = self._next_deadline(now)
         return turn.close()
 
+    def look_again(self, now: Moment) -> float | None:
+        """The deadline as it is now: what came meanwhile may have moved it."""
+        self._deadline = self._next_deadline(now)
+        return self._deadline
+
     def deadline(self) -> float | None:
         """Monotonic time by which TimePassed has to be handled; None = not needed."""
         return self._deadline
@@ -138,8 +145,8 @@ class Station:
             case MeterSampled():
                 return self._metered(event, turn)
             case Answered():
-                self._answered(event, turn)
                 state.last_received_at = turn.now.wall
+                return self._answered(event, turn)
             case StatusReported():
                 return self._status_reported(event, turn)
             case TokenPresented():
@@ -213,14 +220,14 @@ class Station:
         connector = state.by_n[event.n]
         facts = connector.record.facts
         plugged, energized = facts.plugged, facts.energized
+        evse = state.evses[connector.config.evse]
         changed = availability.note(connector, event, turn.now)
+        returned = not event.retained and not connector.fresh
         if not event.retained:
             presence.live(connector, turn)
-            changed = changed or not connector.fresh
             connector.fresh = True
-        if not changed:
+        if not changed and not returned:
             return False
-        evse = state.evses[connector.config.evse]
         if facts.plugged and not plugged:
             evse.trigger = evse.trigger or TriggerReason.CABLE_PLUGGED_IN
         if facts.plugged is False:
@@ -228,16 +235,22 @@ class Station:
             connector.signed = connector.signed if evse.transaction is not None else None
         if facts.energized is False and energized is not False:
             evse.opened_at = turn.now.monotonic if energized else evse.opened_at
+        if returned:
+            transaction_end.heard_again(state, turn, evse, connector)
         state.save_connector(turn, connector)
         return True
 
-    def _answered(self, event: Answered, turn: Turn) -> None:
+    def _answered(self, event: Answered, turn: Turn) -> bool:
+        """False when it was one of the many acknowledgements from which nothing follows but the next row."""
         state = self.state
         ref, answer = event.ref, event.answer
         told = outbox.answered(state, turn, ref, answer, last=event.last)
         if told is not None:
             if isinstance(told.row.report, TransactionEvent):
                 refusals.answered(state, turn, told.row.report, answer, finished=told.finished)
+                if told.routine:
+                    outbox.hand_out(state, turn)
+                    return state.view is not None and state.view.queued > 0
         elif ref == state.boot_asked:
             registration.boot_answered(state, turn, answer)
         elif ref == state.heartbeat_asked:
@@ -254,6 +267,7 @@ class Station:
                     availability.told(state, turn, connector, accepted=_counts_as_told(answer))
         if isinstance(answer, Failed) and answer.code == "SecurityError" and ref != state.boot_asked:
             registration.refused_as_unknown(state, turn)
+        return True
 
     def _broker_connected(self, event: BrokerConnected, turn: Turn) -> None:
         state = self.state
@@ -261,6 +275,8 @@ class Station:
         state.epoch = event.epoch
         for connector in state.by_n.values():
             connector.last_live = turn.now.monotonic
+        for evse in state.evses.values():
+            evse.opened_at = turn.now.monotonic  # energy may have flowed that no meter told us of
         views.show_all(state, turn)
 
     def _broker_lost(self) -> None:
@@ -279,6 +295,7 @@ class Station:
     def _time_passed(self, turn: Turn) -> None:
         state = self.state
         commands.time_out(state, turn)
+        state.samples_looked_at = turn.now.monotonic
         for evse in state.evses.values():
             sampling.time_passed(state, turn, evse)
 
@@ -288,13 +305,20 @@ class Station:
         """Look at all facts and do what follows, until nothing more does."""
         state = self.state
         presence.settle(state, turn)
+        reservations.settle(state, turn)
         authorization.assign_station_grant(state, turn)
         for evse in state.evses.values():
             self._settle_evse(turn, evse)
-        operation.settle(state, turn)
+        reset = state.reset
+        happened = operation.settle(state, turn)
         resets.settle(state, turn)
+        if happened or state.reset is not reset:
+            for evse in state.evses.values():
+                self._settle_evse(turn, evse)
         registration.settle(state, turn)
         sampling.clock_aligned(state, turn)
+        reservations.settle(state, turn)
+        reservations.tell(state, turn)
         availability.settle_station(state, turn)
         for evse in state.evses.values():
             for connector in evse.connectors:
@@ -304,14 +328,16 @@ class Station:
         views.settle(state, turn)
 
     def _settle_evse(self, turn: Turn, evse: Evse) -> None:
-        """Transaction and setpoints depend on each other: once more after a setpoint has changed."""
+        """Transaction and setpoints depend on each other: once more as long as anything has changed."""
         state = self.state
         self._settle_setpoints(turn, evse)
-        for _ in range(2):
+        for _ in range(_MOST_ROUNDS):
+            before = (evse.transaction, evse.grant, evse.beginning)
             transactions.settle(state, turn, evse)
             evse.trigger = None
             evse.stopped = None
-            if not self._settle_setpoints(turn, evse):
+            changed = before != (evse.transaction, evse.grant, evse.beginning)
+            if not self._settle_setpoints(turn, evse) and not changed:
                 break
 
     def _settle_setpoints(self, turn: Turn, evse: Evse) -> bool:
@@ -325,8 +351,11 @@ class Station:
 
     def _next_deadline(self, now: Moment) -> float | None:
         state = self.state
-        policy = state.config.policy
-        times: list[float | None] = [outbox.deadline(state), presence.deadline(state)]
+        times: list[float | None] = [
+            outbox.deadline(state),
+            presence.deadline(state),
+            reservations.deadline(state, now),
+        ]
         if state.linked:
             times += [state.boot_retry_at, state.heartbeat_at if state.accepted else None]
         if state.reset is not None:
@@ -343,17 +372,21 @@ class Station:
             if evse.beginning is not None:
                 times.append(evse.beginning.deadline)
             if evse.transaction is not None and evse.transaction.ending:
-                times.append(evse.ending_since + policy.end_timeout_s)
-            times.append(sampling.deadline(state, evse))
+                times.append(transaction_end.deadline(state, evse, evse.transaction))
             for connector in evse.connectors:
                 times.append(connector.limit_local_ends)
                 times.append(availability.deadline(state, connector))
                 if connector.awaited and connector.offered_at is not None:
                     times.append(connector.offered_at + setpoints.OFFER_S)
+        times.append(sampling.deadline(state))
         return min((time for time in times if time is not None), default=None)
 
     def _live_text(self, ref: VariableRef) -> str | None:
         return views.variable_text(self.state, ref)
+
+
+_MOST_ROUNDS = 4
+"""More often than this nothing alternates between a transaction and its setpoints."""
 
 
 def _counts_as_told(answer: object) -> bool:

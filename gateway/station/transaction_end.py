@@ -98,6 +98,25 @@ def _leaving(transaction: TransactionRecord, *, plugged: bool) -> TriggerReason:
     return TriggerReason.EV_COMMUNICATION_LOST if by_cable and not plugged else TriggerReason.EV_DEPARTED
 
 
+def deadline(state: StationState, evse: Evse, transaction: TransactionRecord) -> float:
+    """When the end register is no longer waited for, monotonic: later while the device cannot be heard."""
+    policy = state.config.policy
+    connector = state.by_n[transaction.n]
+    heard = state.broker_up and connector.fresh and connector.away_since is None
+    patience_s = policy.end_timeout_s if heard else max(policy.end_timeout_s, policy.offline_grace_s)
+    return evse.ending_since + patience_s
+
+
+def heard_again(state: StationState, turn: Turn, evse: Evse, connector: Connector) -> None:
+    """The device says how it is, after a silence: what it was asked for may be lost, so it is asked anew."""
+    transaction = evse.transaction
+    if transaction is None or not transaction.ending or transaction.n != connector.config.n:
+        return
+    evse.ending_since = turn.now.monotonic
+    if not _end_register_known(evse, connector):
+        events.measure(state, turn, connector, ReadingContext.TRANSACTION_END)
+
+
 def _end_register_known(evse: Evse, connector: Connector) -> bool:
     """Whether a reading was taken after the current had stopped."""
     energized = connector.record.facts.energized
@@ -115,8 +134,7 @@ def finish(
     state: StationState, turn: Turn, evse: Evse, transaction: TransactionRecord, held: set[TxPoint]
 ) -> None:
     connector = state.by_n[transaction.n]
-    deadline = evse.ending_since + state.config.policy.end_timeout_s
-    if turn.now.monotonic < deadline and not _end_register_known(evse, connector):
+    if turn.now.monotonic < deadline(state, evse, transaction) and not _end_register_known(evse, connector):
         return
     register = metering.register_wh(connector)
     if register is None:

@@ -9,6 +9,7 @@ from gateway.station import (
     availability,
     metering,
     refusals,
+    reservations,
     sampling,
     setpoints,
     transaction_end,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 # ------------------------------------------------------------------ points
 
 
-def points(state: StationState, evse: Evse) -> set[TxPoint]:
+def points(evse: Evse) -> set[TxPoint]:
     """The start and stop points that hold now (# E01, E06)."""
     connector = availability.active_connector(evse)
     transaction = evse.transaction
@@ -55,7 +56,7 @@ def settle(state: StationState, turn: Turn, evse: Evse) -> None:
     """Look at all facts of an EVSE and do what follows for its transaction."""
     _time_out_grant(state, turn, evse)
     _grant_free_charging(state, turn, evse)
-    held = points(state, evse)
+    held = points(evse)
     if evse.transaction is None:
         _forget_spent(state, turn, evse, held)
         _begin(state, turn, evse, held)
@@ -65,16 +66,16 @@ def settle(state: StationState, turn: Turn, evse: Evse) -> None:
     if not transaction.ending:
         _notice_unplugging(state, turn, evse, transaction)
         if evse.grant is not None and not transaction.authorized:
-            _authorize(evse, transaction, evse.grant)
+            _authorize(state, turn, transaction, evse.grant)
             if state.epoch:
                 setpoints.settle(state, turn, evse, availability.active_connector(evse))
-        held = points(state, evse)
+        held = points(evse)
         if not held <= set(transaction.reached):
             transaction.reached = tuple(sorted(held | set(transaction.reached)))
             state.save_transaction(turn, transaction)
         _tell_changes(state, turn, evse, transaction, held)
         refusals.limit_energy(state, turn, evse, transaction)
-        if transaction_end.must_end(transaction, held, availability.active_connector(evse)):
+        if transaction_end.must_end(transaction, held, state.by_n[transaction.n]):
             transaction_end.begin(state, turn, evse, transaction)
     if transaction.ending:
         transaction_end.finish(state, turn, evse, transaction, held)
@@ -91,6 +92,8 @@ def _grant_free_charging(state: StationState, turn: Turn, evse: Evse) -> None:
     connector = availability.active_connector(evse)
     plugged = connector.record.facts.plugged if connector.config.plug_sensor else metering.draws(connector)
     if not plugged or not connector.fresh or connector.record.ended_in_plug_session:
+        return
+    if authorization.is_kept_from(state, evse, token, None):
         return
     if authorization.obstacle_to_start(state, evse, connector.config.n) is None:
         evse.grant = Grant(token, None, connector.config.n, turn.now.monotonic, TriggerReason.AUTHORIZED)
@@ -132,6 +135,8 @@ def _begin(state: StationState, turn: Turn, evse: Evse, held: set[TxPoint]) -> N
     if not wanted and state.start_points() & set(evse.record.spent) and TxPoint.POWER_PATH_CLOSED in held:
         wanted = {TxPoint.POWER_PATH_CLOSED}  # authorized again in the same plug session: a new transaction
     obstacle = authorization.obstacle_to_start(state, evse, connector.config.n)
+    if evse.grant is None and evse.reserved is not None:
+        obstacle = "reserved"
     if not wanted or obstacle is not None or not connector.fresh:
         evse.beginning = None
         return
@@ -198,7 +203,7 @@ def _start(
     evse.record.spent = ()
     state.save_evse(turn, evse)
     if evse.grant is not None:
-        _authorize(evse, transaction, evse.grant)
+        _authorize(state, turn, transaction, evse.grant)
         transaction.token_told = True
     if state.epoch:
         setpoints.settle(state, turn, evse, connector)  # what is offered is part of what is told
@@ -245,7 +250,7 @@ def _start_trigger(evse: Evse, point: TxPoint) -> TriggerReason:
             return grant.trigger
 
 
-def _authorize(evse: Evse, transaction: TransactionRecord, grant: Grant) -> None:
+def _authorize(state: StationState, turn: Turn, transaction: TransactionRecord, grant: Grant) -> None:
     transaction.token = grant.token
     transaction.group = grant.group
     transaction.authorized = True
@@ -253,6 +258,7 @@ def _authorize(evse: Evse, transaction: TransactionRecord, grant: Grant) -> None
     transaction.remote = grant.remote
     transaction.remote_start_id = grant.remote_start_id
     transaction.reservation_id = grant.reservation_id
+    reservations.consume(state, turn, grant.reservation_id)
     transaction.cause = transaction.cause_trigger = transaction.stop_token = None
 
 

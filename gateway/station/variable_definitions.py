@@ -22,6 +22,9 @@ HIDDEN = "Ocpp16"
 """The component of what only 1.6 has a key for; 2.x never sees it."""
 
 
+LIST_LENGTH = 10000
+"""More tokens than this are not listed at one station: some 3 MB."""
+
 # ------------------------------------------------------------------ words
 
 MEASURANDS = (
@@ -212,6 +215,22 @@ _AUTHORIZATION = (
         values=("LRU",), mutability=R, constant=True,
     ),
     number("AuthCacheCtrlr", "Storage", "0", R, unit="B", live=True),
+    flag("LocalAuthListCtrlr", "Enabled", "true"),
+    flag("LocalAuthListCtrlr", "DisablePostAuthorize", "false"),
+    number(
+        "LocalAuthListCtrlr", "Entries", "0", R,
+        within=(0, LIST_LENGTH), required=True, live=True,
+    ),
+    number("LocalAuthListCtrlr", "ItemsPerMessage", "1000", R, within=(1, None), required=True),
+    number("LocalAuthListCtrlr", "BytesPerMessage", "1000000", R, unit="B", within=(1, None), required=True),
+)  # fmt: skip
+
+_RESERVATION = (
+    flag("ReservationCtrlr", "Enabled", "true"),
+    Definition(
+        component="ReservationCtrlr", variable="NonEvseSpecific", type=DataType.BOOLEAN, default="true",
+        mutability=R,
+    ),
 )  # fmt: skip
 
 
@@ -261,7 +280,8 @@ _MEASURANDS_MAX_LENGTH = str(len(MEASURANDS) + len(MEASURANDS_OF_16))
 _OF_16 = (
     _only_16("NumberOfConnectors", lambda config: str(len(config.connectors))),
     _only_16("GetConfigurationMaxKeys", "100"),
-    text(HIDDEN, "SupportedFeatureProfiles", "Core,RemoteTrigger", R),
+    number(HIDDEN, "LocalAuthListMaxLength", str(LIST_LENGTH), R, within=(1, LIST_LENGTH)),
+    text(HIDDEN, "SupportedFeatureProfiles", "Core,LocalAuthListManagement,Reservation,RemoteTrigger", R),
     _only_16("SupportedFeatureProfilesMaxLength", "6"),
     number(HIDDEN, "MinimumStatusDuration", "0", unit="s", within=(0, 3600)),
     Definition(
@@ -292,6 +312,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     *_SECURITY,
     *_METERING,
     *_AUTHORIZATION,
+    *_RESERVATION,
     *_OF_16,
 )
 """In the order in which an inventory tells them."""

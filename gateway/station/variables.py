@@ -138,6 +138,14 @@ class Variables:
     cache_lifetime_s = _Getter[int]("AuthCacheCtrlr", "LifeTime")
     cache_post_authorize_disabled = _Getter[bool]("AuthCacheCtrlr", "DisablePostAuthorize")
 
+    list_enabled = _Getter[bool]("LocalAuthListCtrlr", "Enabled")
+    list_length = _Getter[int](HIDDEN, "LocalAuthListMaxLength")
+    list_items_per_message = _Getter[int]("LocalAuthListCtrlr", "ItemsPerMessage")
+    list_post_authorize_disabled = _Getter[bool]("LocalAuthListCtrlr", "DisablePostAuthorize")
+
+    reservations_enabled = _Getter[bool]("ReservationCtrlr", "Enabled")
+    reserve_unspecific = _Getter[bool]("ReservationCtrlr", "NonEvseSpecific")
+
     minimum_status_duration_s = _Getter[int](HIDDEN, "MinimumStatusDuration")
     stop_sampled_measurands_16 = _Getter[tuple[str, ...]](HIDDEN, "StopTxnSampledData")
     """1.6 StopTxnSampledData: of transactions pinned to 1.6 instead of `ended_measurands`."""

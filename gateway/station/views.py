@@ -123,6 +123,7 @@ def _transaction(state: StationState, evse: Evse, transaction: TransactionRecord
 def _connector(state: StationState, turn: Turn, evse: Evse, connector: Connector) -> ConnectorView:
     fine = availability.fine_status(state, evse, connector)
     facts = connector.record.facts
+    limit_a = setpoints.limit_a(state, turn, connector)  # first: it forgets a local limit that has lapsed
     return ConnectorView(
         status=str(fine),
         availability_state=str(availability.availability_state(evse, connector, fine)),
@@ -132,11 +133,11 @@ def _connector(state: StationState, turn: Turn, evse: Evse, connector: Connector
         charging=metering.draws(connector),
         energized=facts.energized,
         operative=availability.is_operative(state, evse, connector),
-        reservation=None,
+        reservation=None if evse.reserved is None else evse.reserved.id,
         limit_local_a=connector.record.limit_local_a,
         limit_operator_a=None,
         limit_device_a=facts.limit_a,
-        limit_a=setpoints.limit_a(state, turn, connector),
+        limit_a=limit_a,
         online=connector.away_since is None,
         stale=not connector.fresh or connector.vanished,
     )
@@ -165,6 +166,8 @@ def variable_text(state: StationState, ref: VariableRef) -> str | None:
             return _availability_text(state, ref)
         case "DateTime":
             return rfc3339(state.wall_now)
+        case "Entries" if ref.component == "LocalAuthListCtrlr":
+            return str(len(state.local_list))
         case "Power" if ref.evse is not None:
             return _power_text(state, ref.evse)
         case _:

@@ -21,6 +21,8 @@ Done = Callable[[BaseException | None], None]
 """Is told that a submission is on the disk, or the StoreError that says why not."""
 
 _MOST_SUBMISSIONS: Final = 4096
+_GATHERED_S: Final = 0.015
+"""Commits begin no sooner than this after one another."""
 
 _log = structlog.get_logger(__name__)
 
@@ -42,6 +44,8 @@ class Store:
     total_commit_s: float = 0.0
     pending: int = 0
     """Submissions whose `done` was not called yet. None is refused: who submits looks here and slows down."""
+    on_end: Callable[[BaseException], None] | None
+    """Called on the loop when the writer died: nothing is kept from then on."""
     on_commit: Callable[[float, int], None] | None = None
     """Called on the loop for each commit, before the `done` of its submissions: (seconds, submissions)."""
 
@@ -130,9 +134,26 @@ class Store:
             self._loop.call_soon(self._tell, (submission,), (error,), 0.0)
 
     def _write_until_closed(self) -> None:
+        try:
+            self._write()
+        except BaseException as error:
+            # Nothing is kept any more: whoever waits must hear of it instead of waiting for ever.
+            self._call(self._broken, error)
+            raise
+
+    def _broken(self, error: BaseException) -> None:
+        if self.on_end is not None:
+            self.on_end(error)
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result(None)
+
+    def _write(self) -> None:
         closing = False
+        started = 0.0
         while not closing:
             taken = [self._queue.get()]
+            # Whoever comes first after a rest is served at once; a crowd shares its fsync.
+            time.sleep(max(0.0, started + _GATHERED_S - time.perf_counter()))
             # Nobody else takes from the queue, so what is counted is there; None is put last.
             taken += [self._queue.get() for _ in range(min(self._queue.qsize(), _MOST_SUBMISSIONS))]
             closing = taken[-1] is None

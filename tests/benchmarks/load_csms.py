@@ -12,8 +12,9 @@ Commands on stdin: `stats`, `reset` (counters to zero, connections stay), `quit`
 
 `stats` holds: `connected` (open sockets), `most_connected`, `frames` (received, by action; answers count as
 `CALLRESULT` and `CALLERROR`), `booted` (identities that sent a BootNotification since the reset),
-`first_connection_ns` and `last_first_boot_ns` (null when there was none), `authorize` ({token: when its
-Authorize frame came in, in ns}), `cpu_s` (of this process since its start). All times are
+`first_connection_ns`, `last_first_boot_ns` and `last_status_ns` (of the last StatusNotification; null when
+there was none), `authorize` ({token: when its Authorize frame came in, in ns}), `cpu_s` (of this process since
+its start). All times are
 `time.monotonic_ns()`, which all processes share.
 """
 
@@ -49,6 +50,7 @@ class LoadCsms:
         self.authorize: dict[str, int] = {}
         self.first_connection_ns: int | None = None
         self.last_first_boot_ns: int | None = None
+        self.last_status_ns: int | None = None
 
     def stats(self) -> None:
         say(
@@ -59,6 +61,7 @@ class LoadCsms:
             frames=self.frames,
             first_connection_ns=self.first_connection_ns,
             last_first_boot_ns=self.last_first_boot_ns,
+            last_status_ns=self.last_status_ns,
             authorize=self.authorize,
             cpu_s=time.process_time(),
         )
@@ -82,7 +85,7 @@ class LoadCsms:
                 # [2,"<id>","<action>",{...: neither id nor action holds a quote.
                 _, message_id, _, action, _ = str(frame).split('"', 4)
                 frames[action] += 1
-                if action in ("MeterValues", "StatusNotification"):
+                if action == "MeterValues":
                     await socket.send(f'[3,"{message_id}",{{}}]')
                 else:
                     answer = self._answer(action, str(frame), identity, arrived_ns, version_1)
@@ -109,6 +112,9 @@ class LoadCsms:
                 self.booted.add(identity)
                 self.last_first_boot_ns = arrived_ns
             return f'{{"currentTime":"{_now()}","interval":{HEARTBEAT_INTERVAL_S},"status":"Accepted"}}'
+        if action == "StatusNotification":
+            self.last_status_ns = arrived_ns
+            return "{}"
         if action == "Heartbeat":
             return f'{{"currentTime":"{_now()}"}}'
         if action == "DataTransfer":

@@ -2,21 +2,20 @@
 
     python -m tests.benchmarks.load_devices --broker-port P [--stations 50] [--rate 500] [--qos 0|1]
         [--charging 1] [--swipes-per-s 2] [--spare-connector 2] [--station-name bench{:04d}] [--prefix ocpp]
-        [--seed 1]
-        [--prepare] [--seconds 10]
+        [--seed 1] [--prepare] [--seconds 10]
 
 With `--seconds` it runs once for that time (after preparing, with `--prepare`) and ends; without, it obeys
-commands on stdin: `prepare`, `run SECONDS`, `quit` or end of input. stdout, one JSON object per line:
+commands on stdin: `prepare`, `run SECONDS [SWIPES_PER_S]`, `quit` or end of input. stdout, JSON objects:
 
     {"event": "ready"}                        connected, setpoints and commands subscribed
     {"event": "prepared", "energized": 50, "connectors": 50, "seconds": 1.2}
     {"event": "ran", "published": 5000, "seconds": 10.0, "latest_ms": 1.3, "swipes": {"SWIPE00000001": 1234}}
 
 `prepare` plugs a car into the first connectors (`--charging` of them) of each station, swipes a card there
-(token `BENCH<number>`) and waits until a setpoint energizes it; the device then reports contactor and current, as it does after every later
-setpoint. It answers `measure`. `run` publishes `meter` for all of them in turn, by absolute
-deadlines: `latest_ms` says how late the worst one was. `swipes` gives `time.monotonic_ns()` just before the
-PUBLISH of each card; every swipe has a token of its own, at a random moment, on the spare connector of a
+(token `BENCH<number>`) and waits until a setpoint energizes it; the device then reports contactor and current,
+as it does after every later setpoint. It answers `measure`. `run` publishes `meter` for all of them in turn, by
+absolute deadlines: `latest_ms` says how late the worst one was. `swipes` gives `time.monotonic_ns()` just before
+the PUBLISH of each card; every swipe has a token of its own, at a random moment, on the spare connector of a
 random station. `--qos` is that of `meter`.
 """
 
@@ -70,7 +69,7 @@ class Fleet:
             for number in range(arguments.stations)
         ]
         self._devices = {place: Device(*place, number) for number, place in enumerate(places)}
-        self._edge = MqttEdge("bench-devices", self._told)
+        self._edge = MqttEdge(f"bench-devices-{self._prefix}", self._told)
         self._swipes = 0
 
     async def connect(self) -> None:
@@ -99,7 +98,7 @@ class Fleet:
             seconds=round(time.monotonic() - began, 3),
         )
 
-    async def run(self, seconds: float) -> None:
+    async def run(self, seconds: float, swipes_per_s: float) -> None:
         """Publish at the asked rate for that time, then report."""
         devices = list(self._devices.values())
         rate: float = self._arguments.rate
@@ -108,7 +107,7 @@ class Fleet:
         swipes: dict[str, int] = {}
         latest_s = 0.0
         began = time.monotonic()
-        next_swipe = self._next_swipe(began)
+        next_swipe = self._next_swipe(began, swipes_per_s)
         count = round(seconds * rate)
         for number in range(count):
             due = began + number / rate
@@ -123,7 +122,7 @@ class Fleet:
             self._publish(device, "meter", device.meter(each_s), qos)
             while now >= next_swipe:
                 self._swipe(swipes)
-                next_swipe = self._next_swipe(next_swipe)
+                next_swipe = self._next_swipe(next_swipe, swipes_per_s)
         say(
             "ran",
             published=count,
@@ -163,8 +162,7 @@ class Fleet:
         swipes[token] = time.monotonic_ns()
         self._publish(device, "card", card, 1, connector=connector)
 
-    def _next_swipe(self, after: float) -> float:
-        per_s: float = self._arguments.swipes_per_s
+    def _next_swipe(self, after: float, per_s: float) -> float:
         return after + self._random.expovariate(per_s) if per_s else float("inf")
 
     def _publish(
@@ -214,14 +212,16 @@ async def _obey(arguments: argparse.Namespace) -> None:
     if arguments.prepare:
         await fleet.prepare()
     if arguments.seconds is not None:
-        await fleet.run(arguments.seconds)
+        await fleet.run(arguments.seconds, arguments.swipes_per_s)
     else:
         async for words in commands():
             match words:
                 case ["prepare"]:
                     await fleet.prepare()
                 case ["run", seconds]:
-                    await fleet.run(float(seconds))
+                    await fleet.run(float(seconds), arguments.swipes_per_s)
+                case ["run", seconds, swipes_per_s]:
+                    await fleet.run(float(seconds), float(swipes_per_s))
                 case _:
                     known = "prepare, run SECONDS and quit"
                     say("error", problem=f"unknown command {' '.join(words)}; there are {known}")

@@ -37,6 +37,7 @@ class Blows:
         self.struck: list[Blow] = []
         self._gateway, self._broker, self._csms, self._chance = gateway, broker, csms, chance
         self._identities: tuple[str, ...] = ()
+        self._frozen: set[str] = set()
         self._awaited: str | None = None
         self._ready: Callable[[], None] | None = None
         self._kinds: dict[str, tuple[Callable[[], None], Callable[[], Awaitable[None]]]] = {
@@ -73,6 +74,8 @@ class Blows:
         """Everything runs and listens, and stays so."""
         self._awaited = None
         await self._csms.resume()
+        for identity in self._frozen:
+            self._csms.drop(identity)
         if not self._broker.running:
             self._broker.start()
         if not self._gateway.running:
@@ -111,7 +114,9 @@ class Blows:
         self._csms.drop(self._chance.choice(self._identities))
 
     def _freeze_one(self) -> None:
-        self._csms.identity(self._chance.choice(self._identities)).freeze()
+        frozen = self._chance.choice(self._identities)
+        self._csms.identity(frozen).freeze()
+        self._frozen.add(frozen)
 
     def _deafen(self) -> None:
         self._csms.stop_listening()

@@ -41,6 +41,9 @@ class Gesture(Struct, eq=False):
     at: float
     acknowledged_at: float | None = None
     verdict: str | None = None
+    answered_at: float | None = None
+    unplugged_at: float = float("inf")
+    """When the car that was there went away."""
 
 
 class Span(Struct, eq=False):
@@ -164,6 +167,8 @@ class Device:
                 gesture = await self._present(reader, n, token, stops=True)
                 await self.edge.until(lambda: gesture.verdict is not None, _PATIENCE_S)
                 await self._pause(chance.uniform(0.0, 0.5))
+        for gesture in self.truth[n].gestures:
+            gesture.unplugged_at = min(gesture.unplugged_at, time.time())
         self.edge.feed(Unplugged(n))
         await self.edge.until(lambda: connector.setpoint is None or connector.setpoint.transaction is None, 2.0)
 
@@ -191,7 +196,7 @@ class Device:
             result = json.loads(message.payload)
             gesture = self._gestures.get(result["id"])
             if gesture is not None:
-                gesture.verdict = result["verdict"]
+                gesture.verdict, gesture.answered_at = result["verdict"], time.time()
 
     def _said(self, message: Message) -> None:
         parts = message.topic.split("/")

@@ -18,6 +18,8 @@ from tests.support.csms_station import Station
 
 _STAMP_SLACK_S = 0.3
 """The gateway may stamp by the CSMS's clock, as far as it knows it."""
+_BEGIN_S = 1.0
+"""Who pulls the plug sooner after the beep may have been faster than the start."""
 _ORDERED = frozenset({"StartTransaction", "StopTransaction", "TransactionEvent", "MeterValues"})
 
 
@@ -126,7 +128,7 @@ def _of_connector(
     yield from _of_registers(told, FirstAndLast(truth, _register(device, n)))
     for span in truth.spans:
         yield from _of_span(device, span, told, claim)
-    yield from _of_gestures(truth, told, claim)
+    yield from _of_gestures(truth, told, blows, claim)
     yield from _of_permissions(truth, told)
     shown = {round(register_wh, 3) for _, register_wh in truth.readings}
     for one in told:
@@ -154,13 +156,14 @@ class FirstAndLast(Struct):
 def _of_registers(told: list[Told], bounds: FirstAndLast) -> Iterator[str]:
     """Each transaction begins where the one before ended: all energy belongs to one, and to one only."""
     before_wh = bounds.first_wh
+    before: Told | None = None
     for one in told:
         if not abs(one.start_wh - before_wh) <= _exactness(one):  # also true of NaN
             yield (
                 f"{one.record.transaction_id} ({one.token}) begins at {one.start_wh} Wh, where the register "
-                f"stood at {before_wh} Wh"
+                f"stood at {before_wh} Wh; before it: {before and before.record.ended}"
             )
-        before_wh = one.stop_wh
+        before, before_wh = one, one.stop_wh
     if not abs(before_wh - bounds.now_wh) <= 1.0:
         yield f"the last transaction ends at {before_wh} Wh, and the register stands at {bounds.now_wh} Wh"
 
@@ -187,7 +190,7 @@ def _of_span(device: Device, span: Span, told: list[Told], claim: Claim) -> Iter
         yield f"the contactor was closed without a live heartbeat: {span}, heard at {heard}"
 
 
-def _of_gestures(truth: Truth, told: list[Told], claim: Claim) -> Iterator[str]:
+def _of_gestures(truth: Truth, told: list[Told], blows: list[Blow], claim: Claim) -> Iterator[str]:
     """A card acts once at most, and one that was accepted has acted."""
     shown = Counter(gesture.token for gesture in truth.gestures)
     acts = Counter(one.token for one in told)
@@ -197,18 +200,29 @@ def _of_gestures(truth: Truth, told: list[Told], claim: Claim) -> Iterator[str]:
             yield f"card {token} was shown {shown[token]} times and acted {number} times"
         if token in claim.blocked:
             yield f"the blocked card {token} charged"
-    for gesture in _accepted_starts(truth):
+    for gesture in _accepted_starts(truth, blows):
         if not any(one.token == gesture.token for one in told):
             yield f"card {gesture.token} was accepted at a plugged connector and never charged: {gesture}"
 
 
-def _accepted_starts(truth: Truth) -> Iterator[Gesture]:
-    """The first showing of a card in a session, answered accepted."""
+def _accepted_starts(truth: Truth, blows: list[Blow]) -> Iterator[Gesture]:
+    """The first showing of a card in a session, answered accepted while the car was there, and stayed.
+
+    Until the transaction has begun the permission to begin one lives in the gateway's memory only: a gateway killed
+    within that second forgets it, and the card has to be shown again.
+    """
     seen: set[str] = set()
     for gesture in truth.gestures:
         first = gesture.token not in seen
         seen.add(gesture.token)
-        if first and gesture.plugged and gesture.acknowledged_at is not None and gesture.verdict == "accepted":
+        answered_at = gesture.answered_at
+        stayed = answered_at is not None and answered_at + _BEGIN_S <= gesture.unplugged_at
+        stayed = stayed and not any(
+            answered_at is not None and gesture.at <= blow.at <= answered_at + _BEGIN_S
+            for blow in blows
+            if blow.what in {"gateway", "broker", "both"}
+        )
+        if first and gesture.plugged and gesture.verdict == "accepted" and stayed:
             yield gesture
 
 

@@ -136,11 +136,12 @@ async def _play(
 
 def _state(csms: Csms, device: Device) -> str:
     registers = {n: device.charger.connector(n).register_wh for n in device.truth}
+    last = {n: (truth.spans[-2:], truth.readings[-3:], truth.gestures[-2:]) for n, truth in device.truth.items()}
     records = [
         (r.transaction_id, r.meter_start_wh, r.meter_stop_wh, r.complete, r.missing_numbers())
         for r in csms.ledger.transactions(device.name)
     ]
-    return f"registers {registers}, told {records}"
+    return f"registers {registers}, told {records}, last {last}"
 
 
 async def _calm(devices: list[Device], csms: Csms, broker: Broker) -> None:

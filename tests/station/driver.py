@@ -17,6 +17,7 @@ from gateway.station.model import (
     IdToken,
     Moment,
     RegistrationStatus,
+    Sample,
     StationConfig,
     StatusFacts,
     TokenInfo,
@@ -31,6 +32,7 @@ DIALECTS = {dialect.version: dialect for dialect in (v16.DIALECT, v201.DIALECT)}
 REGISTER = "Energy.Active.Import.Register"
 _encode = msgspec.json.Encoder().encode
 _decoders = {kind: msgspec.json.Decoder(record) for kind, record in RECORD_TYPES.items()}
+_rows = msgspec.json.Decoder(Row)
 _MOST_LOOKS = 6
 """So often may a deadline that is reached be looked at before the station has to be content."""
 
@@ -147,6 +149,8 @@ class Driver:
             assert looks <= _MOST_LOOKS, f"busy: {deadline} is still due after {looks} looks"
             self._handle(events.TimePassed())
         self.judge_pending()
+        more = [e for e in self._handle(events.TimePassed()) if not isinstance(e, fx.Publish | fx.Save)]
+        assert not more, f"not settled: {more}"
         self.content = True
         return effects
 
@@ -191,7 +195,7 @@ class Driver:
                     bodies.pop(key, None)
                 else:
                     if kind == "outbox" and key not in bodies:
-                        self._judge_row(_decoders[kind].decode(body))
+                        self._judge_row(_rows.decode(body))
                     bodies[key] = body
             for effect in turn.later:
                 if isinstance(effect, fx.Ask | fx.Answer | fx.CloseLink) and turn.link != self.links:
@@ -242,12 +246,14 @@ class Driver:
         match event.answer:
             case r.BootAnswer(status=RegistrationStatus.ACCEPTED):
                 self.last_status = {}
-            case r.BootAnswer(status=RegistrationStatus.REJECTED) if self.version == "ocpp1.6":
+            case r.BootAnswer(status=RegistrationStatus.REJECTED):
                 self.silent_until = self.monotonic + (event.answer.interval_s or 300)
             case r.AuthorizationAnswer() if isinstance(ask.report, r.Authorization):
                 if event.answer.info.status is AuthorizationStatus.ACCEPTED:
                     self.accepted_tokens.add(ask.report.token.id_token.casefold())
-            case r.Failed(kind=r.FailureKind.TIMED_OUT | r.FailureKind.LOST) if isinstance(ask.report, r.Status):
+            case r.Failed(kind=r.FailureKind.TIMED_OUT | r.FailureKind.LOST) if isinstance(
+                ask.report, r.Status
+            ):
                 self._unsure(ask.report.n)
 
     def _unsure(self, n: int) -> None:
@@ -264,7 +270,9 @@ class Driver:
             case fx.SetPoint():
                 self._show(effect)
             case fx.Answer():
-                assert effect.ref in self.pending or not self.linked or self.runs > 1, f"answered twice: {effect}"
+                assert effect.ref in self.pending or not self.linked or self.runs > 1, (
+                    f"answered twice: {effect}"
+                )
                 self.pending.pop(effect.ref, None)
             case fx.Command():
                 if effect.name != "card_result":
@@ -273,7 +281,6 @@ class Driver:
                 self.commands.append(effect)
             case fx.CloseLink():
                 self.close_wanted = True
-                self.silent_until = 0.0  # a reset is a new start
             case fx.Quarantine():
                 self.quarantined.append(effect.what)
             case fx.Respond():
@@ -340,14 +347,14 @@ class Driver:
         if report.register_wh is not None:
             self._judge_register(report.n, report.register_wh)
 
-    def _judge_samples(self, n: int, samples: tuple[r.Sample, ...]) -> None:
+    def _judge_samples(self, n: int, samples: tuple[Sample, ...]) -> None:
         for sample in samples:
             for value in sample.values:
                 if value.measurand == REGISTER:
                     self._judge_register(n, value.value)
 
     @staticmethod
-    def _judge_order(samples: tuple[r.Sample, ...]) -> None:
+    def _judge_order(samples: tuple[Sample, ...]) -> None:
         registers = [v.value for sample in samples for v in sample.values if v.measurand == REGISTER]
         assert registers == sorted(registers), "the samples of the end fall"
 
@@ -382,7 +389,9 @@ class Driver:
             holder = evse.grant.token
         assert holder is not None, "energized for nobody"
         free = self.config.policy.free_charging_token
-        known = holder.id_token.casefold() in self.accepted_tokens or (free is not None and holder.same_as(free))
+        known = holder.id_token.casefold() in self.accepted_tokens or (
+            free is not None and holder.same_as(free)
+        )
         assert known or state.variables.offline_tx_for_unknown_id, "energized without a verdict"
         assert effect.setpoint.limit_a >= connector.config.min_current_a
         assert effect.setpoint.epoch == state.epoch
@@ -390,7 +399,9 @@ class Driver:
     def _judge_state(self) -> None:
         """What holds after every event, whatever was said."""
         state = self.station.state
-        running = Counter(evse.transaction.id for evse in state.evses.values() if evse.transaction is not None)
+        running = Counter(
+            evse.transaction.id for evse in state.evses.values() if evse.transaction is not None
+        )
         assert all(count == 1 for count in running.values())
         for n, connector in state.by_n.items():
             document = connector.setpoint
@@ -398,7 +409,9 @@ class Driver:
                 continue
             evse = state.evse_of(n)
             transaction = evse.transaction
-            assert transaction is None or (transaction.authorized and transaction.n == n and not transaction.ending)
+            assert transaction is None or (
+                transaction.authorized and transaction.n == n and not transaction.ending
+            )
             assert transaction is not None or evse.grant is not None
             assert n in self.live, "energized without fresh facts"
             assert availability.is_plugged(evse, connector), "energized without a vehicle"
@@ -409,13 +422,18 @@ class Driver:
 
     def _judge_asks(self, effects: list[fx.Effect]) -> None:
         state = self.station.state
+        if state.registration is None:
+            self.silent_until = 0.0  # a reset is a new start
         for effect in effects:
             if isinstance(effect, fx.Ask):
                 assert self.linked, "asked without a link"
                 assert self.monotonic >= self.silent_until, "spoke while rejected"
                 free = isinstance(effect.report, r.Boot | r.VariablePage) or effect.ref in state.triggered
-                waits = effect.ref == state.heartbeat_asked
-                assert free or waits or state.accepted, f"asked while not accepted: {effect.report}"
+                resets = any(
+                    isinstance(other, fx.CloseLink) for other in effects
+                )  # it was accepted until then
+                free = free or effect.ref == state.heartbeat_asked  # it may have been triggered
+                assert free or resets or state.accepted, f"asked while not accepted: {effect.report}"
         ordered = [lane for lane in (state.outbox.transactions, state.outbox.guaranteed) if _doubtful(lane)]
         assert not ordered
         flying = Counter(
@@ -427,7 +445,9 @@ class Driver:
         for ref in self.pending:
             answered = any(isinstance(effect, fx.Answer) and effect.ref == ref for effect in effects)
             waiting = any(command.reply_ref == ref for command in state.commands.values())
-            held = any(isinstance(e, fx.Answer) and e.ref == ref for turn in self.uncommitted for e in turn.later)
+            held = any(
+                isinstance(e, fx.Answer) and e.ref == ref for turn in self.uncommitted for e in turn.later
+            )
             assert answered or waiting or held, f"request {ref} is never answered"
 
     def judge_pending(self) -> None:

@@ -1,251 +1,244 @@
-"""What waits to be told: in order, as often as configured, over restarts, and honest about being late."""
+"""What waits to be told is told in order, once, as often as allowed, and given up loudly."""
 
-import pytest
+from __future__ import annotations
 
-from gateway.station import effects
-from gateway.station.model import Policy, TxPoint
-from gateway.station.reports import Failed
-from tests.station.rig import BOTH, CARD, NOON, OTHER, REFUSED, TIMED_OUT, Rig, text
+from gateway.station import effects as fx
+from gateway.station import events
+from gateway.station import reports as r
+from gateway.station.model import (
+    ConnectorConfig,
+    DeviceError,
+    Policy,
+    RegistrationStatus,
+    StationConfig,
+    StatusFacts,
+)
+from gateway.station.requests import Place, TriggerRequested, UnlockRequested
+from tests.station.driver import Driver
 
-
-def starts(rig: Rig) -> int:
-    return sum(s.startswith(("Start ", "Started ")) for s in rig.story())
-
-
-ATTEMPTS = {
-    "OCPPCommCtrlr.MessageAttempts[TransactionEvent]": "3",
-    "OCPPCommCtrlr.MessageAttemptInterval[TransactionEvent]": "60",
-}
-
-
-@BOTH
-@pytest.mark.parametrize("failure", [REFUSED, TIMED_OUT])
-def test_a_transaction_message_is_tried_as_often_and_as_slowly_as_configured(
-    version: str, failure: Failed
-) -> None:
-    """# 1.6 §3.7.1, E13.FR.01..04, [TC_E_41], [TC_E_50]: waits of interval × attempts made; then it is dropped."""
-    rig = Rig(version, variables=ATTEMPTS)
-    rig.boot()
-    action = "StartTransaction" if version == "1.6" else "TransactionEvent"
-    rig.answers[action] = failure
-    rig.plug()
-    rig.card()
-    assert 1 == starts(rig)
-
-    rig.after(59)
-    assert 0 == starts(rig)
-    rig.after(1)
-    assert 1 == starts(rig)
-    rig.after(119)
-    assert 0 == starts(rig)
-    del rig.answers[action]
-    rig.answers[action] = lambda p: failure if p.get("eventType", "Started") == "Started" else {}
-    rig.after(1)
-
-    assert [action] == [a for a, _ in rig.sent()][:1]
-    assert rig.station.state.outbox.transactions.attempts == 0
+V16, V201 = "ocpp1.6", "ocpp2.0.1"
+CARD = "04A2B3C4D5"
+TIMED_OUT = r.Failed(r.FailureKind.TIMED_OUT)
 
 
-@BOTH
-def test_a_message_given_up_is_kept_for_the_audit(version: str) -> None:
-    """Giving up is loud."""
-    rig = Rig(version, variables={**ATTEMPTS, "OCPPCommCtrlr.MessageAttempts[TransactionEvent]": "1"})
-    rig.boot()
-    rig.answers["StartTransaction" if version == "1.6" else "TransactionEvent"] = REFUSED
-    rig.plug()
-    rig.card()
+def at_rest(
+    version: str = V16,
+    variables: dict[str, str] | None = None,
+    *,
+    lock: bool = False,
+    max_queued: int = 20000,
+) -> Driver:
+    """A station that its CSMS has accepted, whose device is there and unplugged."""
+    config = StationConfig(
+        name="cp",
+        identity="CP",
+        csms_url="ws://csms",
+        versions=(version,),
+        connectors=(ConnectorConfig(n=1, evse=1, connector=1, lock=lock, fixed_cable=not lock),),
+        policy=Policy(max_queued=max_queued),
+        variables={"OCPPCommCtrlr." + name: text for name, text in (variables or {}).items()},
+    )
+    station = Driver(config, version)
+    station.connect_broker()
+    station.obey(1, plugged=False)
+    station.link_up()
+    station.answer_all()
+    return station
 
-    [first, *_] = rig.done(effects.Quarantine)
 
-    assert "InternalError" in first.detail
+def charge(station: Driver) -> None:
+    """A card, a vehicle, energy; nothing of the transaction is answered."""
+    station.card(1, CARD)
+    station.answer_all()
+    station.obey(1)
+    meter(station, 1000.0)
+    station.obey(1)
 
 
-@BOTH
-def test_a_lost_link_costs_no_attempt(version: str) -> None:
-    """# 1.6 §3.7.1: only a failure to process counts."""
-    rig = Rig(version, variables={**ATTEMPTS, "OCPPCommCtrlr.MessageAttempts[TransactionEvent]": "1"})
-    rig.boot()
-    action = "StartTransaction" if version == "1.6" else "TransactionEvent"
-    rig.answers[action] = None
-    rig.plug()
-    rig.card()
+def meter(station: Driver, energy_wh: float) -> None:
+    station.send(events.MeterSampled(1, {"energy_import_wh": energy_wh, "power_w": 3600.0}))
+
+
+def ordered(station: Driver) -> list[int]:
+    return [ref for ref, (ask, _, _) in station.asked.items() if not ask.urgent]
+
+
+def told(station: Driver) -> list[str]:
+    return [report.type for report in station.told if isinstance(report, r.TransactionEvent)]
+
+
+def test_attempts_are_spaced_by_a_growing_interval_and_then_given_up() -> None:
+    """# 1.6 §3.7: interval × number of preceding transmissions; then the next message has its turn."""
+    station = at_rest(
+        variables={"MessageAttempts[TransactionEvent]": "3", "MessageAttemptInterval[TransactionEvent]": "60"}
+    )
+    charge(station)
+    times = []
     for _ in range(3):
-        rig.disconnect()
-        rig.after(1)
-        rig.connect()
-    del rig.answers[action]
-    rig.disconnect()
-    rig.forget()
+        while not ordered(station):
+            station.pass_time(1.0)
+        times.append(station.monotonic)
+        station.answer(ordered(station)[0], TIMED_OUT)
 
-    rig.connect()
-
-    assert [s for s in rig.story() if s.startswith(("Start 1", "Started "))]
+    assert [60.0, 120.0] == [times[1] - times[0], times[2] - times[1]]
+    assert len(station.quarantined) == 1
 
 
-@BOTH
-def test_transaction_messages_keep_their_order_and_wait_for_each_other(version: str) -> None:
-    """# 1.6 §3.7.1, E04: the next one waits for the answer; urgent ones pass."""
-    rig = Rig(version)
-    rig.boot()
-    action = "StartTransaction" if version == "1.6" else "TransactionEvent"
-    rig.answers[action] = None
-    rig.plug()
-    rig.card()
-    rig.charge(120)
-    assert 1 == len(rig.payloads(action))
-    assert 0 == len(rig.payloads("MeterValues"))
-    rig.after(300)
-    assert rig.payloads("Heartbeat")
+def test_a_lost_link_costs_no_attempt() -> None:
+    """One attempt is allowed; the link goes three times, and the start is told all the same."""
+    station = at_rest(variables={"MessageAttempts[TransactionEvent]": "1"})
+    charge(station)
+    for _ in range(3):
+        station.link_down()
+        station.link_up()
+    station.answer_all()
 
-    del rig.answers[action]
-    rig.answer(action)
+    assert not station.quarantined
+    assert not station.disk["outbox"]
 
-    times = [
-        p.get("timestamp") or p["meterValue"][0]["timestamp"] for a, p in rig.sent(action, "MeterValues")
+
+def test_the_next_one_waits_until_the_first_is_answered() -> None:
+    """Started is on the wire: Ended waits, and keeps its place over a restart."""
+    station = at_rest()
+    charge(station)
+    station.card(1, CARD, "stop")
+    station.obey(1)
+    station.pass_time(6.0)
+    before = told(station)
+    station.restart()
+    station.drain()
+
+    assert "Ended" not in before
+    started = [kind for kind in told(station)[len(before) :] if kind == "Started"]
+    assert started  # its answer had not been committed
+    assert ["Ended"] == [kind for kind in told(station) if kind == "Ended"]
+    assert "Ended" == told(station)[-1]
+
+
+def test_the_csms_id_of_an_answer_is_in_all_that_follows() -> None:
+    station = at_rest()
+    charge(station)
+    station.answer_all()
+    station.card(1, CARD, "stop")
+    station.obey(1)
+    station.pass_time(6.0)
+    station.answer_all()
+    events_told = [report for report in station.told if isinstance(report, r.TransactionEvent)]
+
+    assert events_told[-1].csms_id == station.csms_ids
+
+
+def test_a_full_queue_is_thinned_but_never_of_starts_and_ends() -> None:
+    """# E04.FR.07"""
+    station = at_rest(max_queued=10)
+    charge(station)
+    station.answer_all()
+    station.link_down()
+    for minute in range(60):
+        station.pass_time(60.0)
+        meter(station, 1000.0 + minute)
+    station.card(1, CARD, "stop")
+    station.obey(1)
+    station.pass_time(6.0)
+    rows = len(station.disk["outbox"])
+    station.drain()
+
+    assert rows <= 12
+    assert "Ended" == told(station)[-1]
+
+
+def test_stamps_of_a_clock_that_was_never_set_are_corrected_when_told() -> None:
+    """The host thinks it is an hour earlier than the CSMS: what happened before the first answer moves by it."""
+    station = at_rest()
+    station.restart()
+    station.connect_broker()
+    station.obey(1, plugged=False)
+    station.synced = False
+    station.send(events.DeviceReported(1, "tamper"))
+    happened = station.wall
+    station.link_up()
+    (boot,) = station.asked
+    station.answer(boot, r.BootAnswer(RegistrationStatus.ACCEPTED, 300, station.wall + 3600.0))
+    station.answer_all()
+    (tamper,) = [
+        report
+        for report in station.told
+        if isinstance(report, r.SecurityEvent) and report.type == "TamperDetectionActivated"
     ]
-    assert sorted(times) == times
-    assert len(times) > 3
+
+    assert happened + 3600.0 == tamper.at
 
 
-@BOTH
-def test_two_transactions_share_the_queue_in_order_of_time(version: str) -> None:
-    """# 1.6 §3.7.1: one queue a station, chronological."""
-    rig = Rig(version, connectors=2, variables={"AuthCtrlr.OfflineTxForUnknownIdEnabled": "true"})
-    rig.boot()
-    rig.disconnect()
-    for n in (1, 2):
-        rig.plug(n)
-        rig.card(CARD if n == 1 else OTHER, n)
-    rig.card(CARD, 1)
-    rig.card(OTHER, 2)
+def test_a_security_event_is_never_given_up() -> None:
+    """# A04: guaranteed; it does not hold up transactions either."""
+    station = at_rest(variables={"MessageAttempts[TransactionEvent]": "1"})
+    station.send(events.DeviceReported(1, "tamper"))
+    for _ in range(10):
+        for ref in ordered(station):
+            station.answer(ref, TIMED_OUT)
+        station.pass_time(301.0)
+        for ref in [ref for ref, (ask, _, _) in station.asked.items() if ask.urgent]:
+            station.answer(ref)
 
-    rig.connect()
-
-    moments = [p["timestamp"] for a, p in rig.sent("StartTransaction", "StopTransaction", "TransactionEvent")]
-    assert sorted(moments) == moments
+    assert not station.quarantined
+    assert 1 == len(ordered(station))
 
 
-def test_201_what_happened_offline_says_so() -> None:
-    """# E11.FR.07, [TC_E_40], [TC_E_43]: also what was still queued when the link dropped."""
-    rig = Rig("2.0.1", policy=Policy(stop_points=frozenset({TxPoint.AUTHORIZED})))
-    rig.boot()
-    rig.session()
-    rig.answers["TransactionEvent"] = None
-    rig.charge(60)
-    rig.disconnect()
-    rig.charge(60)
-    del rig.answers["TransactionEvent"]
-    rig.connect()
-    rig.charge(60)
+def test_what_is_asked_when_the_link_goes_is_decided_as_if_offline() -> None:
+    """An Authorize that nobody will answer does not block the reader (# 1.6 §4.1)."""
+    station = at_rest()
+    station.lagging = True
+    station.card(1, CARD)
+    station.link_down()
+    station.lagging = False
+    station.commit()
+    station.link_up()
+    station.answer_all()
+    effects = station.card(1, "0499887766")
 
-    told = [(e["triggerReason"], e.get("offline", False)) for e in rig.payloads("TransactionEvent")]
-
-    assert [
-        ("MeterValuePeriodic", False),
-        *[("MeterValuePeriodic", True)] * 2,
-        ("MeterValuePeriodic", False),
-    ] == told
+    assert any(isinstance(effect, fx.Ask) for effect in effects)
 
 
-def test_16_offline_samples_keep_their_spacing_and_come_before_new_ones() -> None:
-    """# [TC_036]."""
-    rig = Rig("1.6")
-    rig.boot()
-    rig.session()
-    rig.disconnect()
-    rig.charge(180)
-    rig.connect()
-    rig.charge(60)
+def test_a_reset_answers_who_still_waits_for_hardware() -> None:
+    """UnlockConnector waits for the device, the station is reset: an honest refusal, before the session closes."""
+    station = at_rest(lock=True)
+    station.csms_asks(UnlockRequested(Place(n=1)))
+    effects = station.send(events.DeviceReported(0, "local_reset"))
 
-    moments = [p["meterValue"][0]["timestamp"] for p in rig.payloads("MeterValues")]
-
-    first = NOON + 6
-    assert [text(first + 60 * i) for i in range(1, 5)] == moments
+    assert [fx.Answer, fx.CloseLink] == [
+        type(effect) for effect in effects if isinstance(effect, fx.Answer | fx.CloseLink)
+    ]
 
 
-def test_16_a_transaction_offline_from_start_to_stop() -> None:
-    """# [TC_039]: Start, then Stop, with their own times; only the present status."""
-    rig = Rig("1.6", variables={"AuthCtrlr.OfflineTxForUnknownIdEnabled": "true"})
-    rig.boot()
-    rig.disconnect()
-    rig.plug()
-    rig.card()
-    rig.charge(30)
-    rig.card()
+def test_a_triggered_boot_that_fails_while_accepted_is_not_repeated() -> None:
+    """Many 1.6 backends ask for it on every reconnect; nothing hangs on it."""
+    station = at_rest()
+    station.csms_asks(TriggerRequested("BootNotification", Place()))
+    (boot,) = station.asked
+    station.answer(boot, TIMED_OUT)
+    station.pass_time(120.0)
 
-    rig.connect()
-
-    story = [s for s in rig.story() if "Meter" not in s]
-    assert [f"Start 1 {CARD} 1000", "Stop 77 Local 1030"] == [s for s in story if "Status" not in s]
-    assert "Status 1 Finishing" == [s for s in story if "Status" in s][-1]
+    assert not station.asked
 
 
-def test_16_stopped_offline() -> None:
-    """# [TC_038]: StopTransaction and Finishing after the reconnect."""
-    rig = Rig("1.6")
-    rig.boot()
-    rig.session()
-    rig.disconnect()
-    rig.card()
-    rig.after(30)
+def test_a_status_that_came_and_went_offline_is_not_told() -> None:
+    """The present status counts, no history (# 1.6 §4.9)."""
+    station = at_rest()
+    station.link_down()
+    station.obey(1, plugged=True)
+    station.obey(1, plugged=False)
+    station.link_up()
 
-    rig.connect()
-
-    assert {"Stop 77 Local 1000", "Status 1 Finishing"} == set(rig.story())
+    assert not station.asked
 
 
-@BOTH
-def test_the_queue_survives_a_restart_and_is_told_once(version: str) -> None:
-    """Law 3: what was stored is told, in order, after the boot."""
-    rig = Rig(version, variables={"AuthCtrlr.OfflineTxForUnknownIdEnabled": "true"})
-    rig.boot()
-    rig.disconnect()
-    rig.plug()
-    rig.card()
-    rig.charge(60)
-    rig.card()
+def test_a_fault_that_was_on_the_wire_when_the_link_went_leaves_no_trace() -> None:
+    """It is gone before the link is back: nothing has changed for the CSMS."""
+    station = at_rest()
+    fault = StatusFacts(errors=(DeviceError("HighTemperature", "hot"),))
+    station.send(events.StatusReported(1, fault))
+    station.link_down()
+    station.obey(1, plugged=False)
+    station.link_up()
 
-    rig.restart()
-
-    story = [s for s in rig.story() if s.startswith(("Start", "Stop", "Ended", "Updated", "Meter"))]
-    assert story[0].startswith("Start")
-    assert story[-1].startswith(("Stop 77 Local", "Ended StopAuthorized"))
-    assert 1 == sum(s.startswith(("Start ", "Started")) for s in story)
-    rig.restart()
-    assert not [s for s in rig.story() if s.startswith(("Start ", "Started", "Stop", "Ended"))]
-
-
-@BOTH
-def test_a_restart_in_the_middle_of_a_transaction_goes_on_with_it(version: str) -> None:
-    """# [TC_032_2]: resumed, Charging, and ended by its own card later."""
-    rig = Rig(version)
-    rig.boot()
-    rig.session()
-    before = rig.transaction()
-
-    rig.restart()
-    assert before == rig.transaction()
-    assert rig.setpoint().energize
-    rig.forget()
-    rig.card()
-
-    story = rig.story()
-    assert any(s.startswith(("Stop 77 Local", "Ended StopAuthorized")) for s in story)
-    assert not [s for s in story if s.startswith("Authorize")]
-
-
-def test_16_the_second_call_of_a_start_has_attempts_of_its_own() -> None:
-    """# 1.6 §3.7.1: failures of StartTransaction do not count against the MeterValues that follow it."""
-    rig = Rig("1.6", variables=ATTEMPTS)
-    rig.boot()
-    rig.answers["StartTransaction"] = REFUSED
-    rig.session()
-    rig.after(60)  # the second of three attempts
-    del rig.answers["StartTransaction"]
-    rig.answers["MeterValues"] = REFUSED
-    rig.after(120)
-    rig.forget()
-
-    rig.after(60)
-
-    assert "Meter 1 Transaction.Begin" == rig.story()[0]
+    assert not station.asked

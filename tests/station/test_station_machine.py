@@ -17,6 +17,7 @@ from gateway.station.model import (
     DeviceError,
     DeviceInfo,
     IdToken,
+    MeterValue,
     Policy,
     RegistrationStatus,
     StationConfig,
@@ -24,7 +25,7 @@ from gateway.station.model import (
     TokenInfo,
     TxPoint,
 )
-from tests.station.driver import DIALECTS, Driver
+from tests.station.driver import Driver
 
 V16, V201 = "ocpp1.6", "ocpp2.0.1"
 TOKENS = ("04A2B3C4D5", "04a2b3c4d5", "0499887766", "0455555555")
@@ -139,7 +140,7 @@ VARIABLES = (
 
 
 @st.composite
-def variables_given(draw):
+def variables_given(draw: st.DrawFn) -> q.VariablesGiven:
     component, variable, instance, texts = draw(st.sampled_from(VARIABLES))
     ref = q.VariableRef(component, variable, instance)
     return q.VariablesGiven(((ref, draw(st.sampled_from(texts))),))
@@ -200,6 +201,9 @@ failures = st.sampled_from(
 verdicts = st.sampled_from((*AuthorizationStatus, *[AuthorizationStatus.ACCEPTED] * 8))
 
 
+Gesture = events.TokenPresented | events.DeviceReported | events.ActionRequested
+
+
 class StationMachine(RuleBasedStateMachine):
     """Every rule is something that the world may do to a station."""
 
@@ -211,14 +215,14 @@ class StationMachine(RuleBasedStateMachine):
         mixed=st.sampled_from((False, False, False, True)),
         at_rest=st.booleans(),
     )
-    def begin(self, config, version, mixed, at_rest):
+    def begin(self, config: StationConfig, version: int, mixed: bool, at_rest: bool) -> None:
         self.wanted = self.versions[version % len(self.versions)]
         versions = (self.wanted, *(other for other in (V16, V201) if other != self.wanted and mixed))
         fields = {name: getattr(config, name) for name in config.__struct_fields__}
         self.driver = Driver(StationConfig(**{**fields, "versions": versions}), self.wanted)
-        self.numbers = [connector.n for connector in config.connectors]
+        self.numbers: list[int] = [connector.n for connector in config.connectors]
         self.boots = 0
-        self.gestures: list[tuple[fx.Effect | events.Event]] = []
+        self.gestures: list[Gesture] = []
         self.energy = dict.fromkeys(self.numbers, 1000.0)
         self.next_id = 0
         if at_rest:
@@ -238,13 +242,13 @@ class StationMachine(RuleBasedStateMachine):
         seconds=st.sampled_from((0.0, 0.5, 1.0, 3.0, 6.0, 20.0, 61.0, 100.0, 330.0, 901.0, 4000.0)),
         punctual=st.booleans(),
     )
-    def time_passes(self, seconds, punctual):
+    def time_passes(self, seconds: float, punctual: bool) -> None:
         self.driver.pass_time(seconds, punctual=punctual)
         if not punctual:
             self.driver.send(events.TimePassed())
 
     @rule(jump=st.sampled_from((-1e6, -3600.0, -5.0, 5.0, 3600.0, 1e7)), synced=st.booleans())
-    def clock_jumps(self, jump, synced):
+    def clock_jumps(self, jump: float, synced: bool) -> None:
         self.driver.wall = max(self.driver.wall + jump, 1_600_000_000.0)
         if jump > 3600.0:
             self.gestures.clear()  # by that clock they are older than gesture_memory_s
@@ -253,11 +257,11 @@ class StationMachine(RuleBasedStateMachine):
     # -------------------------------------------------------------- devices
 
     @rule(index=st.integers(0, 2), facts=facts, retained=st.sampled_from((False, False, True)))
-    def status(self, index, facts, retained):
+    def status(self, index: int, facts: StatusFacts, retained: bool) -> None:
         self.driver.send(events.StatusReported(self.n(index), facts, retained=retained))
 
     @rule(index=st.integers(0, 2), plugged=st.booleans())
-    def device_obeys(self, index, plugged):
+    def device_obeys(self, index: int, plugged: bool) -> None:
         self.driver.obey(self.n(index), plugged=plugged)
 
     @rule(
@@ -266,37 +270,40 @@ class StationMachine(RuleBasedStateMachine):
         power=powers,
         times=st.sampled_from((1, 1, 4)),
     )
-    def meter(self, index, step, power, times):
+    def meter(self, index: int, step: float | None, power: float | None, times: int) -> None:
         n = self.n(index)
         if step is not None:
             self.energy[n] = max(self.energy[n] + step, 0.0)
         for _ in range(times):
-            values = {"energy_import_wh": None if step is None else self.energy[n], "power_w": power}
+            values: dict[str, MeterValue] = {
+                "energy_import_wh": None if step is None else self.energy[n],
+                "power_w": power,
+            }
             self.driver.send(events.MeterSampled(n, values))
 
     @precondition(lambda self: any(command.name == "measure" for command in self.driver.commands))
     @rule(step=st.sampled_from((0.0, 10.0)))
-    def measured(self, step):
+    def measured(self, step: float) -> None:
         command = next(c for c in reversed(self.driver.commands) if c.name == "measure")
         self.energy[command.n] += step
-        values = {"energy_import_wh": self.energy[command.n]}
+        values: dict[str, MeterValue] = {"energy_import_wh": self.energy[command.n]}
         self.driver.send(events.MeterSampled(command.n, values, ref=command.id))
 
     @precondition(lambda self: any(command.name == "unlock" for command in self.driver.commands))
     @rule(status=st.sampled_from(("accepted", "failed", "in_progress", "not_supported")))
-    def unlocked(self, status):
+    def unlocked(self, status: str) -> None:
         command = next(c for c in reversed(self.driver.commands) if c.name == "unlock")
         self.driver.send(events.CommandAnswered(command.n, command.id, status))
 
     @rule(
         index=st.integers(-1, 2), online=st.booleans(), part=st.sampled_from((None, None, "meter", "reader"))
     )
-    def presence(self, index, online, part):
+    def presence(self, index: int, online: bool, part: str | None) -> None:
         n = 0 if index < 0 else self.n(index)
         self.driver.send(events.DevicePresenceChanged(n, online=online, part=part))
 
     @rule(new=st.booleans(), able=st.booleans())
-    def announce(self, new, able):
+    def announce(self, new: bool, able: bool) -> None:
         self.boots += new
         commands = ("measure", "unlock", "reset", "card_result") if able else ()
         self.driver.send(events.DeviceAnnounced(DeviceInfo(boot_id=f"boot{self.boots}", commands=commands)))
@@ -309,7 +316,7 @@ class StationMachine(RuleBasedStateMachine):
         named=st.booleans(),
         backlog=st.sampled_from((False, False, False, True)),
     )
-    def card(self, index, token, named, backlog):
+    def card(self, index: int, token: str, named: bool, backlog: bool) -> None:
         n = 0 if index < 0 else self.n(index)
         event = events.TokenPresented(n, IdToken(token), self.new_id() if named else None, backlog=backlog)
         self.gesture(event, late=backlog)
@@ -321,7 +328,7 @@ class StationMachine(RuleBasedStateMachine):
         ),
         named=st.booleans(),
     )
-    def device_reports(self, index, kind, named):
+    def device_reports(self, index: int, kind: str, named: bool) -> None:
         n = 0 if index < 0 else self.n(index)
         self.gesture(events.DeviceReported(n, kind, self.new_id() if named else None))
 
@@ -342,7 +349,7 @@ class StationMachine(RuleBasedStateMachine):
             )
         ),
     )
-    def somebody_asks(self, index, action):
+    def somebody_asks(self, index: int, action: tuple[str, dict[str, object]]) -> None:
         n = 0 if index < 0 else self.n(index)
         gesture = self.new_id()
         event = events.ActionRequested(n, action[0], dict(action[1]), self.next_id, gesture)
@@ -357,7 +364,7 @@ class StationMachine(RuleBasedStateMachine):
         self.next_id += 1
         return f"gesture{self.next_id}"
 
-    def gesture(self, event, *, late=False):
+    def gesture(self, event: Gesture, *, late: bool = False) -> list[fx.Effect]:
         before = self.driver.lagging
         effects = self.driver.send(event)
         if late:
@@ -368,14 +375,14 @@ class StationMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.gestures)
     @rule(which=st.integers(0, 30))
-    def gesture_again(self, which):
+    def gesture_again(self, which: int) -> None:
         """What was done already is not done again, whoever repeats it, over whatever restart."""
         self.driver.send(events.TimePassed())
         event = self.gestures[which % len(self.gestures)]
         assert self.driver.send(event) == []
 
     @rule(index=st.integers(0, 2), token=st.sampled_from(TOKENS))
-    def late_card(self, index, token):
+    def late_card(self, index: int, token: str) -> None:
         self.driver.send(events.TimePassed())
         effects = self.driver.send(
             events.TokenPresented(self.n(index), IdToken(token), self.new_id(), at=self.driver.wall - 31.0)
@@ -386,44 +393,49 @@ class StationMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: not self.driver.linked)
     @rule()
-    def link_comes(self):
+    def link_comes(self) -> None:
         self.driver.link_up(self.wanted)
 
     @precondition(lambda self: self.driver.linked)
     @rule(kind=st.sampled_from(("lost", "dead_peer")))
-    def link_goes(self, kind):
+    def link_goes(self, kind: str) -> None:
         self.driver.link_down(kind)
 
     @precondition(lambda self: not self.driver.linked)
     @rule(kind=st.sampled_from(("refused_auth", "tls_certificate", "unreachable")))
-    def link_fails(self, kind):
+    def link_fails(self, kind: str) -> None:
         self.driver.send(events.LinkClosed(kind, "not today"))
 
     @precondition(lambda self: self.driver.close_wanted)
     @rule()
-    def link_closes_as_wanted(self):
+    def link_closes_as_wanted(self) -> None:
         self.driver.link_down("closed")
 
     @precondition(lambda self: self.driver.asked)
     @rule()
-    def csms_answers_all(self):
+    def csms_answers_all(self) -> None:
         self.driver.answer_all()
 
     @precondition(lambda self: self.driver.asked)
     @rule(which=st.integers(0, 5))
-    def csms_answers(self, which):
+    def csms_answers(self, which: int) -> None:
         self.driver.answer(self.ref(which))
 
     @precondition(lambda self: self.driver.asked)
     @rule(which=st.integers(0, 5), failure=failures)
-    def csms_fails(self, which, failure):
+    def csms_fails(self, which: int, failure: r.Failed) -> None:
         self.driver.answer(self.ref(which), failure)
 
     @precondition(lambda self: self.driver.asked)
     @rule(
-        which=st.integers(0, 5), status=verdicts, group=st.sampled_from(GROUPS), evses=st.sampled_from(((), (2,)))
+        which=st.integers(0, 5),
+        status=verdicts,
+        group=st.sampled_from(GROUPS),
+        evses=st.sampled_from(((), (2,))),
     )
-    def csms_judges(self, which, status, group, evses):
+    def csms_judges(
+        self, which: int, status: AuthorizationStatus, group: IdToken | None, evses: tuple[int, ...]
+    ) -> None:
         ref = self.ref(which)
         ask, step, _ = self.driver.asked[ref]
         info = TokenInfo(status, group, None, evses)
@@ -435,20 +447,22 @@ class StationMachine(RuleBasedStateMachine):
         else:
             self.driver.answer(ref, friendly)
 
-    @precondition(lambda self: any(isinstance(ask.report, r.Boot) for ask, _, _ in self.driver.asked.values()))
+    @precondition(
+        lambda self: any(isinstance(ask.report, r.Boot) for ask, _, _ in self.driver.asked.values())
+    )
     @rule(
         status=st.sampled_from((RegistrationStatus.PENDING, RegistrationStatus.REJECTED)),
         interval=st.sampled_from((0, 1, 60)),
         ahead=st.sampled_from((None, 0.0, 3600.0)),
     )
-    def csms_hesitates(self, status, interval, ahead):
+    def csms_hesitates(self, status: RegistrationStatus, interval: int, ahead: float | None) -> None:
         ref = next(ref for ref, (ask, _, _) in self.driver.asked.items() if isinstance(ask.report, r.Boot))
         time = None if ahead is None else self.driver.wall + ahead
         self.driver.answer(ref, r.BootAnswer(status, interval, time))
 
     @precondition(lambda self: self.driver.refs)
     @rule(which=st.integers(0, 50), accepted=st.booleans())
-    def stray_answer(self, which, accepted):
+    def stray_answer(self, which: int, accepted: bool) -> None:
         """An answer to something else, or once more: nothing follows from it."""
         refs = [ref for ref in sorted(self.driver.refs) if ref not in self.driver.asked]
         if refs:
@@ -459,12 +473,12 @@ class StationMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.driver.linked and not self.driver.station.muted)
     @rule(request=asked)
-    def csms_asks(self, request):
+    def csms_asks(self, request: q.Request) -> None:
         self.driver.csms_asks(request)
 
     @precondition(lambda self: self.driver.linked and not self.driver.station.muted)
     @rule(which=st.integers(0, 3))
-    def csms_stops(self, which):
+    def csms_stops(self, which: int) -> None:
         known = sorted(self.driver.sequence)
         if known:
             transaction = self.driver.station.state.transaction(known[which % len(known)])
@@ -478,7 +492,7 @@ class StationMachine(RuleBasedStateMachine):
     # -------------------------------------------------------------- a good day, in one go
 
     @rule(index=st.integers(0, 2), token=st.sampled_from(TOKENS), card_first=st.booleans())
-    def charge(self, index, token, card_first):
+    def charge(self, index: int, token: str, card_first: bool) -> None:
         n = self.n(index)
         if card_first:
             self.driver.card(n, token, self.new_id())
@@ -494,29 +508,29 @@ class StationMachine(RuleBasedStateMachine):
     # -------------------------------------------------------------- the house
 
     @rule()
-    def broker_comes(self):
+    def broker_comes(self) -> None:
         self.driver.connect_broker()
 
     @rule()
-    def broker_goes(self):
+    def broker_goes(self) -> None:
         self.driver.send(events.BrokerLost())
 
     @rule()
-    def disk_lags(self):
+    def disk_lags(self) -> None:
         self.driver.lagging = True
 
     @precondition(lambda self: self.driver.lagging)
     @rule()
-    def disk_catches_up(self):
+    def disk_catches_up(self) -> None:
         self.driver.lagging = False
         self.driver.commit()
 
     @rule(writable=st.booleans())
-    def store(self, writable):
+    def store(self, writable: bool) -> None:
         self.driver.send(events.StoreChanged(writable, "" if writable else "disk full"))
 
     @rule(clean=st.sampled_from((False, False, True)))
-    def gateway_restarts(self, clean):
+    def gateway_restarts(self, clean: bool) -> None:
         if clean:
             self.driver.send(events.Stopping())
             self.driver.commit()
@@ -524,7 +538,7 @@ class StationMachine(RuleBasedStateMachine):
 
     # -------------------------------------------------------------- the end
 
-    def teardown(self):
+    def teardown(self) -> None:
         """Whatever happened, in the end all is told, nothing is left, and a card charges a car."""
         if not hasattr(self, "driver") or not self.driver.content:
             return
@@ -549,7 +563,7 @@ class Machine201(StationMachine):
 
 
 Machine16.TestCase.settings = Machine201.TestCase.settings = settings(
-    _SETTINGS, max_examples=60, stateful_step_count=50
+    _SETTINGS, max_examples=250, stateful_step_count=50
 )
 TestStation16 = Machine16.TestCase
 TestStation201 = Machine201.TestCase
@@ -562,10 +576,4 @@ class LongMachine(StationMachine):
 LongMachine.TestCase.settings = settings(_SETTINGS, max_examples=2000, stateful_step_count=80)
 
 
-@pytest.mark.long
-@pytest.mark.timeout(3600)
-class TestStationLong(LongMachine.TestCase):
-    pass
-
-
-assert set(DIALECTS) == {V16, V201}
+TestStationLong = pytest.mark.long(pytest.mark.timeout(3600)(LongMachine.TestCase))

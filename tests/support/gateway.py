@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 from typing import TYPE_CHECKING, Any, Self
 
@@ -109,6 +110,7 @@ class Site:
         self._station = dict(station or {})
         self._settings = dict(settings or {})
         self._stack = contextlib.AsyncExitStack()
+        self._gestures = itertools.count(1)
         self.mqtt = TestClient(self.broker.port, protocol=mqtt_version)
 
     @property
@@ -125,9 +127,10 @@ class Site:
         station: dict[str, Any] = {
             "name": "garage",
             "identity": "CP1",
-            "csms": {"url": self.csms.url, "versions": [self.version]},
+            "csms": {},
             **self._station,
         }
+        station["csms"] = {"url": self.csms.url, "versions": [self.version], **station["csms"]}
         station["policy"] = QUICK | station.get("policy", {})
         sections: dict[str, Any] = {
             "mqtt": {"url": self.broker.url},
@@ -169,6 +172,16 @@ class Site:
             error.add_note(f"last at the CSMS:\n{calls}")
         await self._stack.__aexit__(kind, error, trace)
 
+    async def restart(self) -> None:
+        """Stop the gateway cleanly, start it again on the same store, and wait until it is back on both sides."""
+        connections = self.cp.connections
+        self.mqtt.forget()
+        await self.running.restart()
+        await self.online()
+        if self._connects:
+            await self.cp.connection(connections + 1)
+            await self.view("garage/0/state", connected=True, registration="Accepted")
+
     # ------------------------------------------------------------------ waiting
 
     async def online(self) -> Received:
@@ -180,12 +193,12 @@ class Site:
         await self.cp.until(lambda: True if self.cp.registration == "Accepted" else None)
         await self.view("garage/0/state", registration="Accepted")
 
-    async def view(self, topic: str, timeout: float = 5.0, **fields: Any) -> dict[str, Any]:
+    async def view(self, topic: str, /, timeout: float = 5.0, **fields: Any) -> dict[str, Any]:
         """The next document on `ocpp/<topic>` whose keys have these values."""
         found = await self.mqtt.next(
             f"ocpp/{topic}",
             timeout,
-            where=lambda m: bool(m.payload) and fields.items() <= m.json().items(),
+            where=lambda m: bool(m.payload) and _agrees(m.json(), fields),
         )
         document: dict[str, Any] = found.json()
         return document
@@ -196,7 +209,7 @@ class Site:
     async def event(self, n: int, kind: str, event_type: str) -> dict[str, Any]:
         return await self.view(f"garage/{n}/event/{kind}", event_type=event_type)
 
-    async def complaint(self, event_type: str, **fields: Any) -> dict[str, Any]:
+    async def complaint(self, event_type: str, /, **fields: Any) -> dict[str, Any]:
         return await self.view("bridge/event", event_type=event_type, **fields)
 
     # ------------------------------------------------------------------ what devices and people do
@@ -208,7 +221,8 @@ class Site:
         await self.mqtt.publish(f"ocpp/garage/{n}/meter", {"energy_import_wh": energy_wh, **values})
 
     async def card(self, token: str = CARD, n: int = 1, **more: Any) -> None:
-        await self.mqtt.publish(f"ocpp/garage/{n}/card", {"id_token": token, **more})
+        gesture = {"id": f"g{next(self._gestures)}", "id_token": token}
+        await self.mqtt.publish(f"ocpp/garage/{n}/card", gesture | more)
 
     async def ask(self, action: str, payload: Any = None, n: int = 1, timeout: float = 5.0) -> dict[str, Any]:
         """Make a request over MQTT; the answer to it."""
@@ -255,6 +269,7 @@ class Site:
     async def finish(self, n: int = 1, token: str = CARD, energy_wh: float = 3000.0) -> Call:
         """End the transaction by its card, and unplug: the CALL that told its end."""
         await self.meter(energy_wh, n)
+        self.mqtt.forget(f"ocpp/garage/{n}/setpoint")
         await self.card(token, n)
         await self.setpoint(n, energize=False)
         await self.plug(n)
@@ -268,3 +283,7 @@ class Site:
             while not holds():
                 await self.mqtt.publish("ocpp/bridge/request/health")
                 await self.mqtt.next("ocpp/bridge/response/health")
+
+
+def _agrees(document: dict[str, Any], fields: Mapping[str, Any]) -> bool:
+    return all(key in document and document[key] == value for key, value in fields.items())

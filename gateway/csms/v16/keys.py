@@ -10,7 +10,7 @@ from gateway.csms.v16.metering import MEASURANDS, PHASES, REGISTER
 from gateway.station.requests import VariableRef
 from gateway.station.variable_definitions import HIDDEN
 
-PROFILES = frozenset({"Core", "RemoteTrigger", "Security"})
+PROFILES = frozenset({"Core", "LocalAuthListManagement", "RemoteTrigger", "Reservation", "Security"})
 """Keys of other profiles are not known until the station supports those."""
 
 

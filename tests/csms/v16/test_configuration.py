@@ -62,7 +62,7 @@ def test_all_keys(station: Station) -> None:
     names = [row["key"] for row in answer["configurationKey"]]
     assert "unknownKey" not in answer
     assert {"HeartbeatInterval", "SupportedFeatureProfiles", "NumberOfConnectors"} <= set(names)
-    assert not {"AuthorizationKey", "BlinkRepeat", "LocalAuthListEnabled"} & set(names)
+    assert not {"AuthorizationKey", "BlinkRepeat", "LightIntensity"} & set(names)
     assert all(row.keys() == {"key", "readonly", "value"} for row in answer["configurationKey"])
 
 
@@ -120,7 +120,9 @@ def test_booleans_are_read_in_lower_case(station: Station) -> None:
     [
         ("HeartBeatInterval", "60", "Accepted"),
         ("Testing", "1", "NotSupported"),
-        ("LocalAuthListEnabled", "true", "NotSupported"),
+        ("LightIntensity", "50", "NotSupported"),
+        ("LocalAuthListEnabled", "false", "Accepted"),
+        ("LocalAuthListMaxLength", "5", "Rejected"),
         ("NumberOfConnectors", "3", "Rejected"),
         ("MeterValueSampleInterval", "-1", "Rejected"),
         ("MeterValueSampleInterval", "often", "Rejected"),

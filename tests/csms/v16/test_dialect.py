@@ -22,15 +22,19 @@ def test_what_is_handled_is_known_to_the_schemas() -> None:
     """All that is asked of us now, and nothing that no schema describes."""
     assert all(SCHEMAS.knows(action) for action in DIALECT.handled)
     assert DIALECT.handled == {
+        "CancelReservation",
         "ChangeAvailability",
         "ChangeConfiguration",
         "ClearCache",
         "DataTransfer",
         "ExtendedTriggerMessage",
         "GetConfiguration",
+        "GetLocalListVersion",
         "RemoteStartTransaction",
         "RemoteStopTransaction",
+        "ReserveNow",
         "Reset",
+        "SendLocalList",
         "TriggerMessage",
         "UnlockConnector",
     }

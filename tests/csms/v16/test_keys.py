@@ -13,13 +13,17 @@ REQUIRED = {
     "ConnectorPhaseRotation": False,
     "GetConfigurationMaxKeys": True,
     "HeartbeatInterval": False,
+    "LocalAuthListEnabled": False,
+    "LocalAuthListMaxLength": True,
     "LocalAuthorizeOffline": False,
     "LocalPreAuthorize": False,
     "MeterValuesAlignedData": False,
     "MeterValuesSampledData": False,
     "MeterValueSampleInterval": False,
     "NumberOfConnectors": True,
+    "ReserveConnectorZeroSupported": True,
     "ResetRetries": False,
+    "SendLocalListMaxLength": True,
     "StopTransactionOnInvalidId": False,
     "StopTxnAlignedData": False,
     "StopTxnSampledData": False,
@@ -76,7 +80,7 @@ def test_names_are_unique_in_any_case() -> None:
 
 def test_keys_of_profiles_that_are_not_supported_are_unknown() -> None:
     """They come with their profile."""
-    for name in ("LocalAuthListEnabled", "ReserveConnectorZeroSupported", "ChargeProfileMaxStackLevel"):
+    for name in ("SupportedFileTransferProtocols", "ChargeProfileMaxStackLevel"):
         assert key_named(name) is None
 
 
