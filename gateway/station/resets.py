@@ -73,9 +73,10 @@ def settle(state: StationState, turn: Turn) -> None:
         return
     busy = any(evse.transaction is not None for evse in state.evses.values())
     if reset.waiting_for_idle:
-        if not busy:
-            _start(state, turn, hard=False, reason=BootReason(reset.reason))
-        return
+        if busy:
+            return
+        _start(state, turn, hard=False, reason=BootReason(reset.reason))
+        reset = state.reset
     late = reset.deadline is not None and turn.now.monotonic >= reset.deadline
     if busy and not late:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import floor
+from math import inf
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -98,6 +99,7 @@ def settle(state: StationState, turn: Turn, evse: Evse, connector: Connector) ->
     if wanted == old:
         return
     connector.setpoint = replace(wanted, revision=state.next_number(turn))
+    _note_switching(evse, old, connector.setpoint)
     turn.do(SetPoint(connector.config.n, connector.setpoint))
 
 
@@ -118,7 +120,16 @@ def off(state: StationState, turn: Turn, connector: Connector) -> None:
     old = connector.setpoint
     if old is not None and old.energize:
         connector.setpoint = replace(old, energize=False, revision=state.next_number(turn))
+        _note_switching(state.evse_of(connector.config.n), old, connector.setpoint)
         turn.do(SetPoint(connector.config.n, connector.setpoint))
+
+
+def _note_switching(evse: Evse, old: SetPointDocument | None, new: SetPointDocument) -> None:
+    """From an offer until the off is known to be obeyed the contactor may be closed, whatever was said last."""
+    if new.energize:
+        evse.opened_at = inf
+    elif old is None or old.energize or old.epoch != new.epoch:
+        evse.off_revision = new.revision
 
 
 def _lock(evse: Evse, connector: Connector) -> bool:

@@ -168,6 +168,7 @@ class Evse:
         "measured",
         "next_ended_sample",
         "next_sample",
+        "off_revision",
         "opened_at",
         "question",
         "record",
@@ -206,7 +207,9 @@ class Evse:
         self.sampled_at = 0.0
         self.ending_since = 0.0
         self.opened_at: float | None = None
-        """When the contactor opened, or may have opened unseen; an earlier reading is no end register."""
+        """Monotonic; since when the contactor is known to be open; infinite while it may be closed."""
+        self.off_revision = 0
+        """The setpoint that said off; an earlier one obeyed says nothing."""
         self.measured = False
         """The reading asked for at the end has come."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, assert_never, cast
 
 from gateway.station import (
@@ -226,6 +227,7 @@ class Station:
         if not event.retained:
             presence.live(connector, turn)
             connector.fresh = True
+            changed |= transaction_end.note_contactor(turn, evse, connector, was_closed=energized is True)
         if not changed and not returned:
             return False
         if facts.plugged and not plugged:
@@ -233,8 +235,6 @@ class Station:
         if facts.plugged is False:
             connector.record.ended_in_plug_session = False
             connector.signed = connector.signed if evse.transaction is not None else None
-        if facts.energized is False and energized is not False:
-            evse.opened_at = turn.now.monotonic if energized else evse.opened_at
         if returned:
             transaction_end.heard_again(state, turn, evse, connector)
         state.save_connector(turn, connector)
@@ -276,7 +276,10 @@ class Station:
         for connector in state.by_n.values():
             connector.last_live = turn.now.monotonic
         for evse in state.evses.values():
-            evse.opened_at = turn.now.monotonic  # energy may have flowed that no meter told us of
+            evse.opened_at = inf  # energy may have flowed, and may flow still, that no meter told us of
+            for connector in evse.connectors:
+                if connector.fresh:
+                    transaction_end.heard_again(state, turn, evse, connector)
         views.show_all(state, turn)
 
     def _broker_lost(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from gateway.station import availability, metering, sampling, setpoints
@@ -88,8 +89,7 @@ def begin(state: StationState, turn: Turn, evse: Evse, transaction: TransactionR
     evse.beginning = None
     evse.ending_since = turn.now.monotonic
     state.save_transaction(turn, transaction)
-    if not _end_register_known(evse, connector):
-        events.measure(state, turn, connector, ReadingContext.TRANSACTION_END)
+    _ask_register(state, turn, evse, connector)
 
 
 def _leaving(transaction: TransactionRecord, *, plugged: bool) -> TriggerReason:
@@ -107,13 +107,34 @@ def deadline(state: StationState, evse: Evse, transaction: TransactionRecord) ->
     return evse.ending_since + patience_s
 
 
+def note_contactor(turn: Turn, evse: Evse, connector: Connector, *, was_closed: bool) -> bool:
+    """A device says live whether its contactor is closed: it counts as open once it cannot be about to close.
+
+    True when it is newly known to be open.
+    """
+    facts, setpoint = connector.record.facts, connector.setpoint
+    if facts.energized is not False:
+        return False
+    obeys = facts.revision is None or facts.revision >= evse.off_revision
+    off = setpoint is not None and not setpoint.energize and obeys
+    if not was_closed and (evse.opened_at != inf or not (off or facts.plugged is False)):
+        return False
+    evse.opened_at = turn.now.monotonic
+    return True
+
+
 def heard_again(state: StationState, turn: Turn, evse: Evse, connector: Connector) -> None:
     """The device says how it is, after a silence: what it was asked for may be lost, so it is asked anew."""
     transaction = evse.transaction
     if transaction is None or not transaction.ending or transaction.n != connector.config.n:
         return
     evse.ending_since = turn.now.monotonic
-    if not _end_register_known(evse, connector):
+    _ask_register(state, turn, evse, connector)
+
+
+def _ask_register(state: StationState, turn: Turn, evse: Evse, connector: Connector) -> None:
+    """Only once this connection's setpoints are said: what was measured before the off is no end register."""
+    if state.broker_up and not _end_register_known(evse, connector):
         events.measure(state, turn, connector, ReadingContext.TRANSACTION_END)
 
 

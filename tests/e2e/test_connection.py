@@ -219,9 +219,9 @@ async def test_a_call_that_is_not_answered_holds_nothing_up_for_ever(tmp_path: P
     csms = Csms(message_timeout_s=1)
     station = {
         "variables": {
-            "OCPPCommCtrlr.MessageTimeout": 1,
-            "OCPPCommCtrlr.MessageAttempts": 3,
-            "OCPPCommCtrlr.MessageAttemptInterval": 0,
+            "OCPPCommCtrlr.MessageTimeout[Default]": 1,
+            "OCPPCommCtrlr.MessageAttempts[TransactionEvent]": 3,
+            "OCPPCommCtrlr.MessageAttemptInterval[TransactionEvent]": 0,
         }
     }
     async with Site(tmp_path, csms=csms, station=station) as site:
