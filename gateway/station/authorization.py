@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from gateway.station import availability, gestures, local_list, reservations
-from gateway.station.effects import Ask, Command, Notify
+from gateway.station import availability, gestures, grants, local_list, reservations, tokens
+from gateway.station.effects import Ask
 from gateway.station.model import AuthorizationStatus, IdToken, StopReason, TokenInfo, TriggerReason
-from gateway.station.records import CacheRecord
 from gateway.station.reports import Authorization, AuthorizationAnswer, Failed, FailureKind
 from gateway.station.state import Grant, Question
 
@@ -19,11 +18,6 @@ if TYPE_CHECKING:
     from gateway.station.state import Evse, StationState
     from gateway.station.turn import Turn
 
-CACHE_ENTRIES = 500
-"""More are not kept; refused ones go first, then the least recently used (# C10.FR.07)."""
-
-_WITHOUT_CSMS = frozenset({"Central", "NoAuthorization"})
-"""Token types that need no Authorize (# C02, C03, C05)."""
 
 # ------------------------------------------------------------------ verdicts
 
@@ -34,12 +28,12 @@ def verdict(state: StationState, token: IdToken, *, remote: bool = False) -> Tok
     # 1.6 §3.5, C10, C12, C13, C15.
     """
     variables = state.variables
-    if token.type in _WITHOUT_CSMS or not variables.authorization_enabled:
+    if token.type in tokens.WITHOUT_CSMS or not variables.authorization_enabled:
         return TokenInfo(AuthorizationStatus.ACCEPTED)
     if remote and not variables.authorize_remote_start:
         return TokenInfo(AuthorizationStatus.ACCEPTED)
     listed = local_list.find(state, token)
-    known = listed or cached(state, token)
+    known = listed or tokens.cached(state, token)
     if variables.remote_authorization_disabled:
         return known or TokenInfo(AuthorizationStatus.UNKNOWN)
     if state.online:
@@ -60,62 +54,6 @@ def verdict(state: StationState, token: IdToken, *, remote: bool = False) -> Tok
     return TokenInfo(AuthorizationStatus.UNKNOWN)
 
 
-def remembered(state: StationState, token: IdToken) -> TokenInfo | None:
-    """What list or cache say about a token now; the list first (# C13.FR.01, 1.6 §3.5.3)."""
-    return local_list.find(state, token) or cached(state, token)
-
-
-def cached(state: StationState, token: IdToken) -> TokenInfo | None:
-    """What the cache says about a token now; an expired entry says Expired."""
-    if not state.variables.cache_enabled:
-        return None
-    record = state.cache.get(token.id_token.casefold())
-    if record is None:
-        return None
-    now = state.wall_now
-    lifetime_s = state.variables.cache_lifetime_s
-    expired = record.info.expires_at is not None and now >= record.info.expires_at
-    if record.info.expires_at is None and lifetime_s > 0 and now >= record.used_at + lifetime_s:
-        expired = True  # C10.FR.08
-    if expired:
-        return TokenInfo(AuthorizationStatus.EXPIRED, record.info.group)
-    return record.info
-
-
-def learn(state: StationState, turn: Turn, token: IdToken, info: TokenInfo) -> None:
-    """Keep what the CSMS said about a token, unless it has listed it (# C10.FR.01, 1.6 §3.5.1, §3.5.3)."""
-    if token.type in _WITHOUT_CSMS:
-        return
-    listed = local_list.find(state, token)
-    if listed is not None:
-        if local_list.contradicts(listed, info):
-            availability.list_conflict(state)
-        return
-    if not state.variables.cache_enabled:
-        return
-    key = token.id_token.casefold()
-    record = CacheRecord(info, state.wall_now)
-    state.cache[key] = record
-    state.cache.move_to_end(key)
-    turn.save("cache", key, record)
-    while len(state.cache) > CACHE_ENTRIES:
-        accepted = AuthorizationStatus.ACCEPTED
-        refused = next((k for k, r in state.cache.items() if r.info.status is not accepted), None)
-        gone = refused if refused is not None else next(iter(state.cache))
-        del state.cache[gone]
-        turn.save("cache", gone, None)
-
-
-def clear_cache(state: StationState, turn: Turn) -> bool:
-    """# C11; False when there is no cache."""
-    if not state.variables.cache_enabled:
-        return False
-    for key in state.cache:
-        turn.save("cache", key, None)
-    state.cache.clear()
-    return True
-
-
 # ------------------------------------------------------------------ a card
 
 
@@ -132,7 +70,7 @@ def present(state: StationState, turn: Turn, event: TokenPresented) -> None:
     )
     if seen is not gestures.Seen.NEW:
         if seen is gestures.Seen.LATE:
-            say(state, turn, event.n, token, "late", event.gesture_id)
+            tokens.say(state, turn, event.n, token, "late", event.gesture_id)
         return
     if event.n:
         evse = state.evse_of(event.n)
@@ -182,15 +120,15 @@ def _present_to_station(state: StationState, turn: Turn, event: TokenPresented) 
     if grant is not None:
         if grant.token.same_as(token):
             state.station_grant = None  # [TC_061] shown twice before plugging in: cancelled
-            say(state, turn, 0, token, "cancelled", event.gesture_id)
+            tokens.say(state, turn, 0, token, "cancelled", event.gesture_id)
         else:
-            say(state, turn, 0, token, "busy", event.gesture_id)
+            tokens.say(state, turn, 0, token, "busy", event.gesture_id)
         return
     if state.station_question is not None:
-        say(state, turn, 0, token, "busy", event.gesture_id)
+        tokens.say(state, turn, 0, token, "busy", event.gesture_id)
         return
-    if all(is_kept_from(state, evse, token, None) for evse in state.evses.values()):
-        say(state, turn, 0, token, "refused", event.gesture_id, "reserved")
+    if all(grants.is_kept_from(state, evse, token, None) for evse in state.evses.values()):
+        tokens.say(state, turn, 0, token, "refused", event.gesture_id, "reserved")
         return
     info = verdict(state, token)
     if info is None:
@@ -205,32 +143,32 @@ def _present_at(
     transaction = evse.transaction
     if evse.question is not None or (transaction is not None and transaction.ending):
         if evse.question is None or not evse.question.token.same_as(token):
-            say(state, turn, n, token, "busy", gesture)
+            tokens.say(state, turn, n, token, "busy", gesture)
         return
     if transaction is not None and (transaction.authorized or transaction.refused is not None):
         _stop_by(state, turn, evse, n, token, gesture)
         return
     if evse.grant is not None:
         if evse.grant.token.same_as(token):
-            take_back(state, turn, evse, StopReason.LOCAL, TriggerReason.STOP_AUTHORIZED, token)
-            say(state, turn, n, token, "cancelled", gesture)  # [TC_061]
+            grants.take_back(state, turn, evse, StopReason.LOCAL, TriggerReason.STOP_AUTHORIZED, token)
+            tokens.say(state, turn, n, token, "cancelled", gesture)  # [TC_061]
         else:
-            say(state, turn, n, token, "busy", gesture)
+            tokens.say(state, turn, n, token, "busy", gesture)
         return
     connector = availability.active_connector(evse) if n == 0 else state.by_n[n]
     if connector.record.keep_locked:
         connector.record.keep_locked = False
         state.save_connector(turn, connector)
-    obstacle = obstacle_to_start(state, evse, connector.config.n)
+    obstacle = grants.obstacle_to_start(state, evse, connector.config.n)
     if obstacle is not None:
-        say(state, turn, n, token, "refused", gesture, obstacle)
+        tokens.say(state, turn, n, token, "refused", gesture, obstacle)
         return
     _start(state, turn, evse, n, token, gesture)
 
 
 def _start(state: StationState, turn: Turn, evse: Evse, n: int, token: IdToken, gesture: str | None) -> None:
-    if is_kept_from(state, evse, token, None):
-        say(state, turn, n, token, "refused", gesture, "reserved")  # [TC_046_1]
+    if grants.is_kept_from(state, evse, token, None):
+        tokens.say(state, turn, n, token, "refused", gesture, "reserved")  # [TC_046_1]
         return
     info = _verdict_at(state, evse, token)
     if info is None:
@@ -248,39 +186,8 @@ def _verdict_at(
         return info
     if info.group is None and group is not None:
         info = replace(info, group=group)
-    claim = reservations.claim(state, evse, token, info.group or _group(state, token))
-    return None if claim.unsure and _can_ask(state) else info
-
-
-def is_kept_from(state: StationState, evse: Evse, token: IdToken, group: IdToken | None) -> bool:
-    """Whether an EVSE is surely reserved for others, whatever the CSMS would say of the token's group."""
-    claim = reservations.claim(state, evse, token, group or _group(state, token))
-    return not claim.allowed and not (claim.unsure and _can_ask(state))
-
-
-def _can_ask(state: StationState) -> bool:
-    return state.online and not state.variables.remote_authorization_disabled
-
-
-def _group(state: StationState, token: IdToken) -> IdToken | None:
-    known = remembered(state, token)
-    return known.group if known is not None and known.status is AuthorizationStatus.ACCEPTED else None
-
-
-def obstacle_to_start(state: StationState, evse: Evse, n: int) -> str | None:
-    """Why nobody may start here now; None when somebody may."""
-    connector = state.by_n[n]
-    if not state.storing:
-        return "the gateway's disk is full"
-    if state.reset is not None and not state.reset.waiting_for_idle:
-        return "the station is being reset"
-    if availability.is_faulted(connector):
-        return "faulted"
-    if connector.vanished:
-        return "the device does not answer"
-    if not availability.is_operative(state, evse, connector):
-        return "unavailable"
-    return None
+    claim = reservations.claim(state, evse, token, info.group or grants.group_of(state, token))
+    return None if claim.unsure and grants.can_ask(state) else info
 
 
 def _stop_by(
@@ -292,25 +199,25 @@ def _stop_by(
         return
     holder = transaction.token
     if holder is not None and holder.same_as(token):  # [TC_068], C01.FR.03
-        take_back(state, turn, evse, StopReason.LOCAL, TriggerReason.STOP_AUTHORIZED, token)
-        say(state, turn, n, token, "accepted", gesture)
+        grants.take_back(state, turn, evse, StopReason.LOCAL, TriggerReason.STOP_AUTHORIZED, token)
+        tokens.say(state, turn, n, token, "accepted", gesture)
         return
-    known = remembered(state, token)
+    known = tokens.remembered(state, token)
     if transaction.group is None or (known is not None and known.group is not None):
         if _same_group(state, transaction.group, token):  # [TC_069], C09.FR.03
-            take_back(state, turn, evse, StopReason.LOCAL, TriggerReason.STOP_AUTHORIZED, token)
-            say(state, turn, n, token, "accepted", gesture)
+            grants.take_back(state, turn, evse, StopReason.LOCAL, TriggerReason.STOP_AUTHORIZED, token)
+            tokens.say(state, turn, n, token, "accepted", gesture)
         else:
-            say(state, turn, n, token, "busy", gesture)
+            tokens.say(state, turn, n, token, "busy", gesture)
         return
-    if _can_ask(state):
+    if grants.can_ask(state):
         evse.question = _ask(state, turn, token, n, evse.id, gesture, to_stop=True)
     else:
-        say(state, turn, n, token, "busy", gesture)
+        tokens.say(state, turn, n, token, "busy", gesture)
 
 
 def _same_group(state: StationState, group: IdToken | None, token: IdToken) -> bool:
-    known = remembered(state, token)
+    known = tokens.remembered(state, token)
     if group is None or known is None or known.group is None:
         return False
     return known.status is AuthorizationStatus.ACCEPTED and known.group.same_as(group)
@@ -387,13 +294,13 @@ def link_lost(state: StationState, turn: Turn) -> None:
 
 def _learned(state: StationState, turn: Turn, question: Question, answer: Answer) -> TokenInfo:
     if isinstance(answer, AuthorizationAnswer):
-        learn(state, turn, question.token, answer.info)
+        tokens.learn(state, turn, question.token, answer.info)
         return answer.info
     # No answer: decide as if offline (# 1.6 §4.1, C15).
     state.last_error = (
         f"Authorize failed: {answer.kind} {answer.code}" if isinstance(answer, Failed) else None
     )
-    known = remembered(state, question.token)
+    known = tokens.remembered(state, question.token)
     if known is not None:
         accepted = known.status is AuthorizationStatus.ACCEPTED
         if not accepted or state.variables.local_authorize_offline:
@@ -415,15 +322,17 @@ def _answered_at(state: StationState, turn: Turn, evse: Evse, question: Question
             and info.status is AuthorizationStatus.ACCEPTED  # C09.FR.11
             and info.group.same_as(group)
         ):
-            take_back(state, turn, evse, StopReason.LOCAL, TriggerReason.STOP_AUTHORIZED, question.token)
-            say(state, turn, question.n, question.token, "accepted", question.gesture)
+            grants.take_back(
+                state, turn, evse, StopReason.LOCAL, TriggerReason.STOP_AUTHORIZED, question.token
+            )
+            tokens.say(state, turn, question.n, question.token, "accepted", question.gesture)
         else:
-            say(state, turn, question.n, question.token, "busy", question.gesture)
+            tokens.say(state, turn, question.n, question.token, "busy", question.gesture)
         return
     connector = availability.active_connector(evse) if question.n == 0 else state.by_n[question.n]
-    obstacle = obstacle_to_start(state, evse, connector.config.n)
+    obstacle = grants.obstacle_to_start(state, evse, connector.config.n)
     if obstacle is not None and info.status is AuthorizationStatus.ACCEPTED:
-        say(state, turn, question.n, question.token, "refused", question.gesture, obstacle)
+        tokens.say(state, turn, question.n, question.token, "refused", question.gesture, obstacle)
         return
     _judged(
         state,
@@ -461,11 +370,11 @@ def _judged(
         status = AuthorizationStatus.INVALID  # C12.FR.05, C16.FR.05: a master pass never starts
     if status is not AuthorizationStatus.ACCEPTED:
         unknown = status in {AuthorizationStatus.UNKNOWN, AuthorizationStatus.INVALID}
-        say(state, turn, n, token, "unknown" if unknown else "refused", gesture, str(status))
+        tokens.say(state, turn, n, token, "unknown" if unknown else "refused", gesture, str(status))
         return
-    claim = reservations.claim(state, evse, token, info.group or _group(state, token))
+    claim = reservations.claim(state, evse, token, info.group or grants.group_of(state, token))
     if not claim.allowed:
-        say(state, turn, n, token, "refused", gesture, "reserved")
+        tokens.say(state, turn, n, token, "refused", gesture, "reserved")
         return
     trigger = TriggerReason.REMOTE_START if remote else TriggerReason.AUTHORIZED
     evse.grant = Grant(
@@ -479,127 +388,18 @@ def _judged(
         reservation_id=claim.reservation_id,
     )
     evse.trigger = trigger
-    _leave_reserved(state, turn, evse)
-    say(state, turn, n, token, "accepted", gesture, info.message or "")
-
-
-def _leave_reserved(state: StationState, turn: Turn, evse: Evse) -> None:
-    """Reserved becomes Preparing by the token, before the transaction begins (# 1.6 §4.9 G2)."""
-    if evse.reserved is not None:
-        for connector in evse.connectors:
-            availability.settle(state, turn, evse, connector)
+    grants.leave_reserved(state, turn, evse)
+    tokens.say(state, turn, n, token, "accepted", gesture, info.message or "")
 
 
 def _judged_station(
     state: StationState, turn: Turn, token: IdToken, info: TokenInfo, gesture: str | None
 ) -> None:
     if info.status is not AuthorizationStatus.ACCEPTED:
-        say(state, turn, 0, token, "refused", gesture, str(info.status))
+        tokens.say(state, turn, 0, token, "refused", gesture, str(info.status))
         return
     state.station_grant = Grant(token, info.group, 0, turn.now.monotonic, TriggerReason.AUTHORIZED)
     evse = _evse_for_station_reader(state, token)
     if evse is not None:  # its plug came while the CSMS was asked
         evse.trigger = evse.trigger or TriggerReason.CABLE_PLUGGED_IN
-    say(state, turn, 0, token, "accepted", gesture)
-
-
-def take_back(
-    state: StationState,
-    turn: Turn,
-    evse: Evse,
-    reason: StopReason,
-    trigger: TriggerReason,
-    token: IdToken | None = None,
-) -> None:
-    """Authorization ends here; what follows for the transaction is settled afterwards."""
-    grant = evse.grant
-    if grant is not None and grant.token == state.config.policy.free_charging_token and evse.transaction is None:
-        connector = state.by_n[grant.n]
-        connector.record.ended_in_plug_session = bool(connector.plugged)  # else it would be given anew at once
-        state.save_connector(turn, connector)
-    evse.grant = None
-    evse.beginning = None
-    evse.trigger = trigger
-    evse.stopped = (reason, trigger, token)
-    transaction = evse.transaction
-    if transaction is not None and not transaction.ending:
-        transaction.authorized = False
-        if transaction.cause is None:
-            transaction.cause = reason
-            transaction.cause_trigger = trigger
-            transaction.stop_token = token
-        state.save_transaction(turn, transaction)
-
-
-def assign_station_grant(state: StationState, turn: Turn) -> None:
-    """A token shown at the station's reader goes to the connector plugged next."""
-    grant = state.station_grant
-    if grant is None:
-        return
-    if turn.now.monotonic - grant.since >= state.variables.connection_timeout_s:
-        state.station_grant = None
-        say(state, turn, 0, grant.token, "timeout", None)
-        return
-    for evse in state.evses.values():
-        free = evse.grant is None and evse.question is None
-        plugged_now = evse.trigger is TriggerReason.CABLE_PLUGGED_IN
-        if not plugged_now or not free or (evse.transaction is not None and evse.transaction.authorized):
-            continue
-        for connector in evse.connectors:
-            here = availability.is_plugged(evse, connector) and not connector.record.ended_in_plug_session
-            claim = reservations.claim(state, evse, grant.token, grant.group)
-            if here and claim.allowed and obstacle_to_start(state, evse, connector.config.n) is None:
-                evse.grant = Grant(
-                    grant.token,
-                    grant.group,
-                    connector.config.n,
-                    grant.since,
-                    grant.trigger,
-                    reservation_id=claim.reservation_id,
-                )
-                evse.trigger = evse.trigger or grant.trigger
-                _leave_reserved(state, turn, evse)
-                state.station_grant = None
-                return
-
-
-def say(
-    state: StationState,
-    turn: Turn,
-    n: int,
-    token: IdToken,
-    verdict_word: str,
-    gesture: str | None,
-    info: str = "",
-) -> None:
-    """Tell the reader (for its beep and light) and everybody who listens."""
-    data: dict[str, object] = {
-        "id": gesture,
-        "verdict": verdict_word,
-        "id_token": shown(state, token),
-        "type": token.type,
-        "info": info,
-    }
-    turn.do(Notify(n, "card", verdict_word, data))
-    beep = "refused" if verdict_word in {"cancelled", "timeout"} else verdict_word
-    if gesture is not None or "card_result" in state.record.commands:
-        turn.do(
-            Command(
-                n,
-                "card_result",
-                gesture or state.next_id(turn),
-                30,
-                {"verdict": beep},
-                state.record.device_boot_id,
-            )
-        )
-
-
-def shown(state: StationState, token: IdToken) -> str:
-    """A token as others may see it."""
-    if token.type == "KeyCode":
-        return "***"
-    if state.config.policy.clear_token_in_state:
-        return token.id_token
-    text = token.id_token
-    return "***" if len(text) < 6 else f"{text[:2]}…{text[-2:]}"
+    tokens.say(state, turn, 0, token, "accepted", gesture)

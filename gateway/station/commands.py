@@ -92,7 +92,9 @@ def refuse_csms(state: StationState, turn: Turn) -> None:
     """The session is about to end: who waits for a reply gets an honest one before."""
     for command in state.commands.values():
         if command.reply_ref is not None:
-            turn.do(Answer(command.reply_ref, StatusReply(status="UnlockFailed", info="the station is reset")))
+            turn.do(
+                Answer(command.reply_ref, StatusReply(status="UnlockFailed", info="the station is reset"))
+            )
     lost_csms(state)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import authorization, gestures, resets, security
+from gateway.station import gestures, grants, resets, security
 from gateway.station.effects import Notify
 from gateway.station.model import StopReason, TriggerReason
 
@@ -42,4 +42,4 @@ def reported(state: StationState, turn: Turn, event: DeviceReported) -> None:
         return
     for evse in [state.evse_of(event.n)] if event.n else list(state.evses.values()):
         if evse.grant is not None or (evse.transaction is not None and not evse.transaction.ending):
-            authorization.take_back(state, turn, evse, *stop)
+            grants.take_back(state, turn, evse, *stop)

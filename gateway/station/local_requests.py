@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import authorization, commands, gestures, operation
+from gateway.station import authorization, commands, gestures, grants, operation
 from gateway.station.effects import HoldLink, Respond
 from gateway.station.model import IdToken, StopReason, TriggerReason
 
@@ -69,7 +69,7 @@ def _start(state: StationState, turn: Turn, event: ActionRequested) -> str | Non
         return "somebody else is charging, or about to"
     if evse.transaction is not None and (evse.transaction.authorized or evse.transaction.ending):
         return "a transaction is running"
-    obstacle = authorization.obstacle_to_start(state, evse, n)
+    obstacle = grants.obstacle_to_start(state, evse, n)
     if obstacle is not None:
         return obstacle
     token = IdToken(str(event.arguments["id_token"]), str(event.arguments.get("type") or "ISO14443"))
@@ -88,9 +88,11 @@ def _stop(state: StationState, turn: Turn, n: int, wanted: object) -> str | None
     if wanted is not None:
         running = [evse for evse in running if evse.transaction is not None and evse.transaction.id == wanted]
     if not running:
-        return "no transaction is running" if wanted is None else f"the transaction {wanted} is not running here"
+        return (
+            "no transaction is running" if wanted is None else f"the transaction {wanted} is not running here"
+        )
     for evse in running:
-        authorization.take_back(state, turn, evse, StopReason.LOCAL, TriggerReason.STOP_AUTHORIZED)
+        grants.take_back(state, turn, evse, StopReason.LOCAL, TriggerReason.STOP_AUTHORIZED)
     return None
 
 

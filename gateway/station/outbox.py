@@ -54,7 +54,9 @@ class Told(Struct):
         report, answer = self.row.report, self.answer
         if not self.finished or not isinstance(report, TransactionEvent) or report.type != "Updated":
             return False
-        return isinstance(answer, Acknowledged) or (isinstance(answer, TransactionAnswer) and answer.info is None)
+        return isinstance(answer, Acknowledged) or (
+            isinstance(answer, TransactionAnswer) and answer.info is None
+        )
 
 
 class Lane:

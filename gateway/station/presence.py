@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import authorization, setpoints
+from gateway.station import grants, setpoints
 from gateway.station.effects import Notify
 from gateway.station.model import StopReason, TriggerReason
 
@@ -74,7 +74,7 @@ def settle(state: StationState, turn: Turn) -> None:
         ):
             transaction.authorized = False
             trigger = TriggerReason.ABNORMAL_CONDITION
-            authorization.take_back(state, turn, evse, StopReason.OTHER, trigger)
+            grants.take_back(state, turn, evse, StopReason.OTHER, trigger)
             transaction.given_up = True
     state.station_away = bool(state.by_n) and all(connector.vanished for connector in state.by_n.values())
 

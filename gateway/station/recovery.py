@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import authorization, outbox, sampling
+from gateway.station import grants, outbox, sampling
 from gateway.station.model import BootReason, StopReason, TriggerReason
 from gateway.station.records import (
     CacheRecord,
@@ -197,4 +197,4 @@ def _device_rebooted(state: StationState, turn: Turn) -> None:
     for evse in state.evses.values():
         if evse.transaction is not None and not evse.transaction.ending:
             trigger = TriggerReason.ABNORMAL_CONDITION
-            authorization.take_back(state, turn, evse, StopReason.POWER_LOSS, trigger)
+            grants.take_back(state, turn, evse, StopReason.POWER_LOSS, trigger)

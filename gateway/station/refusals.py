@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import authorization, metering, setpoints
+from gateway.station import grants, metering, setpoints, tokens
 from gateway.station import transaction_events as events
 from gateway.station.model import AuthorizationStatus, StopReason, TokenInfo, TriggerReason
 from gateway.station.reports import Failed, TransactionAnswer, TransactionEvent
@@ -29,7 +29,7 @@ def answered(
             state.save_transaction(turn, transaction)
         token = event.id_token or event.start_token
         if answer.info is not None and token is not None:
-            authorization.learn(state, turn, token, answer.info)
+            tokens.learn(state, turn, token, answer.info)
             _judge(state, turn, transaction, event, answer.info)
     elif isinstance(answer, Failed):
         state.last_error = (
@@ -76,7 +76,7 @@ def _withdraw(state: StationState, turn: Turn, evse: Evse, transaction: Transact
         if connector.config.lock:
             connector.record.keep_locked = True  # E05.FR.05, 1.6 [E3.5]
             state.save_connector(turn, connector)
-        authorization.take_back(state, turn, evse, StopReason.DE_AUTHORIZED, TriggerReason.DEAUTHORIZED)
+        grants.take_back(state, turn, evse, StopReason.DE_AUTHORIZED, TriggerReason.DEAUTHORIZED)
         return
     transaction.suspended = True
     setpoints.off(state, turn, connector)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import authorization, availability, commands, outbox, security
+from gateway.station import authorization, commands, outbox, security, status_reports
 from gateway.station.effects import Ask, ChangeLink, CloseLink
 from gateway.station.model import EPOCH_2020, BootReason, RegistrationStatus
 from gateway.station.reports import Boot, BootAnswer, Failed, FailureKind, Heartbeat, HeartbeatAnswer
@@ -36,7 +36,7 @@ def link_opened(state: StationState, turn: Turn, event: LinkOpened) -> None:
     if first_of_version:
         state.boot_needed = True
         for connector in state.by_n.values():
-            availability.retell(connector)
+            status_reports.retell(connector)
     if not state.accepted or state.boot_needed or state.boot_told != _content(state):
         boot(state, turn)
         return
@@ -70,7 +70,7 @@ def link_lost(state: StationState, turn: Turn) -> None:
     state.boot_asked = None
     outbox.link_lost(state)
     for connector in state.by_n.values():
-        availability.link_lost(connector)
+        status_reports.link_lost(connector)
 
 
 def boot(state: StationState, turn: Turn, reason: BootReason | None = None) -> None:
@@ -150,7 +150,7 @@ def retell_all(state: StationState) -> None:
     """Every status is told anew: after a boot, and after a long time offline (# 1.6 §4.2 [E3.22], B01, B04)."""
     state.record.status_told = None
     for connector in state.by_n.values():
-        availability.retell(connector)
+        status_reports.retell(connector)
 
 
 def refused_as_unknown(state: StationState, turn: Turn) -> None:

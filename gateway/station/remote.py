@@ -8,6 +8,7 @@ from gateway.station import (
     authorization,
     availability,
     commands,
+    grants,
     inventory,
     local_list,
     operation,
@@ -15,6 +16,7 @@ from gateway.station import (
     reservations,
     resets,
     sampling,
+    tokens,
     triggers,
 )
 from gateway.station.effects import Answer, Notify
@@ -90,7 +92,7 @@ def _reply(state: StationState, turn: Turn, event: CsmsAsked) -> Reply | None:
         case InventoryRequested():
             return inventory.requested(state, turn, request)
         case CacheClearRequested():
-            cleared = authorization.clear_cache(state, turn)
+            cleared = tokens.clear_cache(state, turn)
             return StatusReply(status="Accepted" if cleared else "Rejected")
         case LocalListGiven():
             return local_list.given(state, turn, request)
@@ -154,8 +156,8 @@ def _start(state: StationState, turn: Turn, request: StartRequested) -> StatusRe
         taken = evse.grant is not None or evse.question is not None or evse.beginning is not None
         if taken or (transaction is not None and (transaction.authorized or transaction.ending)):
             continue
-        obstacle = authorization.obstacle_to_start(state, evse, n)
-        if obstacle is None and authorization.is_kept_from(state, evse, request.token, request.group):
+        obstacle = grants.obstacle_to_start(state, evse, n)
+        if obstacle is None and grants.is_kept_from(state, evse, request.token, request.group):
             obstacle = "reserved"
         if obstacle is not None:
             reply = StatusReply(status="Rejected", info=obstacle)
@@ -198,7 +200,7 @@ def _stop(state: StationState, turn: Turn, request: StopRequested) -> StatusRepl
 def stop_remotely(state: StationState, turn: Turn, evse: Evse) -> None:
     """Authorization ends from afar."""
     evse.question = None
-    authorization.take_back(state, turn, evse, StopReason.REMOTE, TriggerReason.REMOTE_STOP)
+    grants.take_back(state, turn, evse, StopReason.REMOTE, TriggerReason.REMOTE_STOP)
 
 
 def _running(state: StationState, request: StopRequested) -> Evse | None:
@@ -245,7 +247,7 @@ def _unlock(state: StationState, turn: Turn, request: UnlockRequested, ref: int)
     if refused is not None:
         return StatusReply(status=refused)
     if busy:
-        authorization.take_back(state, turn, evse, StopReason.UNLOCK_COMMAND, TriggerReason.UNLOCK_COMMAND)
+        grants.take_back(state, turn, evse, StopReason.UNLOCK_COMMAND, TriggerReason.UNLOCK_COMMAND)
     return None
 
 

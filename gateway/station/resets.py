@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import authorization, commands, registration
+from gateway.station import commands, grants, registration
 from gateway.station.effects import CloseLink, Command
 from gateway.station.model import BootReason, StopReason, TriggerReason
 from gateway.station.requests import StatusReply
@@ -43,8 +43,8 @@ def local(state: StationState, turn: Turn) -> None:
         _start(state, turn, hard=True, reason=BootReason.LOCAL_RESET)
 
 
-def _start(state: StationState, turn: Turn, *, hard: bool, reason: BootReason) -> None:
-    state.reset = PendingReset(
+def _start(state: StationState, turn: Turn, *, hard: bool, reason: BootReason) -> PendingReset:
+    reset = state.reset = PendingReset(
         hard=hard,
         reason=reason,
         evse=None,
@@ -62,8 +62,9 @@ def _start(state: StationState, turn: Turn, *, hard: bool, reason: BootReason) -
     for evse in state.evses.values():
         evse.question = None
         if evse.transaction is not None or evse.grant is not None:
-            authorization.take_back(state, turn, evse, cause, TriggerReason.RESET_COMMAND)
+            grants.take_back(state, turn, evse, cause, TriggerReason.RESET_COMMAND)
     state.station_grant = state.station_question = None
+    return reset
 
 
 def settle(state: StationState, turn: Turn) -> None:
@@ -75,8 +76,7 @@ def settle(state: StationState, turn: Turn) -> None:
     if reset.waiting_for_idle:
         if busy:
             return
-        _start(state, turn, hard=False, reason=BootReason(reset.reason))
-        reset = state.reset
+        reset = _start(state, turn, hard=False, reason=BootReason(reset.reason))
     late = reset.deadline is not None and turn.now.monotonic >= reset.deadline
     if busy and not late:
         return

@@ -158,9 +158,7 @@ def clock_aligned(state: StationState, turn: Turn) -> None:
         state.next_clock_at = min(metering.next_aligned(wall, interval) for interval in intervals)
 
 
-def _aligned_of(
-    state: StationState, turn: Turn, evse: Evse, at: float, *, told: bool, kept: bool
-) -> None:
+def _aligned_of(state: StationState, turn: Turn, evse: Evse, at: float, *, told: bool, kept: bool) -> None:
     variables = state.variables
     transaction = evse.transaction
     measurands = variables.aligned_measurands

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from math import floor
-from math import inf
+from math import floor, inf
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -136,7 +135,12 @@ def _lock(evse: Evse, connector: Connector) -> bool:
     """Whether the plug shall be held: from authorization to the end, and while it is kept on purpose."""
     transaction = evse.transaction
     here = transaction is not None and transaction.n == connector.config.n and transaction.authorized
-    if connector.config.lock and here and transaction is not None and TxPoint.EV_CONNECTED in transaction.reached:
+    if (
+        connector.config.lock
+        and here
+        and transaction is not None
+        and TxPoint.EV_CONNECTED in transaction.reached
+    ):
         return True  # also while the EV side is unplugged (# E10.FR.05, [TC_005_3])
     if not connector.config.lock or not availability.is_plugged(evse, connector):
         return connector.config.lock and connector.record.keep_locked

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, assert_never, cast
 
 from gateway.station import (
     authorization,
-    availability,
     commands,
     device_reports,
+    facts,
+    grants,
     inventory,
     local_requests,
     metering,
@@ -24,6 +25,7 @@ from gateway.station import (
     resets,
     sampling,
     setpoints,
+    status_reports,
     transaction_end,
     transactions,
     views,
@@ -219,10 +221,10 @@ class Station:
     def _status_reported(self, event: StatusReported, turn: Turn) -> bool:
         state = self.state
         connector = state.by_n[event.n]
-        facts = connector.record.facts
-        plugged, energized = facts.plugged, facts.energized
+        known = connector.record.facts
+        plugged, energized = known.plugged, known.energized
         evse = state.evses[connector.config.evse]
-        changed = availability.note(connector, event, turn.now)
+        changed = facts.note(connector, event, turn.now)
         returned = not event.retained and not connector.fresh
         if not event.retained:
             presence.live(connector, turn)
@@ -230,9 +232,9 @@ class Station:
             changed |= transaction_end.note_contactor(turn, evse, connector, was_closed=energized is True)
         if not changed and not returned:
             return False
-        if facts.plugged and not plugged:
+        if known.plugged and not plugged:
             evse.trigger = evse.trigger or TriggerReason.CABLE_PLUGGED_IN
-        if facts.plugged is False:
+        if known.plugged is False:
             connector.record.ended_in_plug_session = False
             connector.signed = connector.signed if evse.transaction is not None else None
         if returned:
@@ -256,7 +258,7 @@ class Station:
         elif ref == state.heartbeat_asked:
             registration.heartbeat_answered(state, turn, answer)
         elif ref == state.status_ref:
-            availability.station_told(state, turn, accepted=not isinstance(answer, Failed))
+            status_reports.station_told(state, turn, accepted=not isinstance(answer, Failed))
         elif ref in state.triggered:
             state.triggered.discard(ref)
         elif not (
@@ -264,7 +266,7 @@ class Station:
         ):
             for connector in state.by_n.values():
                 if connector.asked_status == ref:
-                    availability.told(state, turn, connector, accepted=_counts_as_told(answer))
+                    status_reports.told(state, turn, connector, accepted=_counts_as_told(answer))
         if isinstance(answer, Failed) and answer.code == "SecurityError" and ref != state.boot_asked:
             registration.refused_as_unknown(state, turn)
         return True
@@ -309,7 +311,7 @@ class Station:
         state = self.state
         presence.settle(state, turn)
         reservations.settle(state, turn)
-        authorization.assign_station_grant(state, turn)
+        grants.assign_station_grant(state, turn)
         for evse in state.evses.values():
             self._settle_evse(turn, evse)
         reset = state.reset
@@ -322,10 +324,10 @@ class Station:
         sampling.clock_aligned(state, turn)
         reservations.settle(state, turn)
         reservations.tell(state, turn)
-        availability.settle_station(state, turn)
+        status_reports.settle_station(state, turn)
         for evse in state.evses.values():
             for connector in evse.connectors:
-                availability.settle(state, turn, evse, connector)
+                status_reports.settle(state, turn, evse, connector)
         outbox.hand_out(state, turn)
         inventory.hand_out(state, turn)
         views.settle(state, turn)
@@ -335,12 +337,11 @@ class Station:
         state = self.state
         self._settle_setpoints(turn, evse)
         for _ in range(_MOST_ROUNDS):
-            before = (evse.transaction, evse.grant, evse.beginning)
+            before = _situation(evse)
             transactions.settle(state, turn, evse)
             evse.trigger = None
             evse.stopped = None
-            changed = before != (evse.transaction, evse.grant, evse.beginning)
-            if not self._settle_setpoints(turn, evse) and not changed:
+            if not self._settle_setpoints(turn, evse) and before == _situation(evse):
                 break
 
     def _settle_setpoints(self, turn: Turn, evse: Evse) -> bool:
@@ -378,7 +379,7 @@ class Station:
                 times.append(transaction_end.deadline(state, evse, evse.transaction))
             for connector in evse.connectors:
                 times.append(connector.limit_local_ends)
-                times.append(availability.deadline(state, connector))
+                times.append(status_reports.deadline(state, connector))
                 if connector.awaited and connector.offered_at is not None:
                     times.append(connector.offered_at + setpoints.OFFER_S)
         times.append(sampling.deadline(state))
@@ -386,6 +387,14 @@ class Station:
 
     def _live_text(self, ref: VariableRef) -> str | None:
         return views.variable_text(self.state, ref)
+
+
+def _situation(evse: Evse) -> tuple[object, ...]:
+    """What the next round of settling would start from, as far as a round may change it."""
+    transaction = evse.transaction
+    if transaction is None:
+        return (evse.grant, evse.beginning)
+    return (evse.grant, transaction.id, transaction.n, transaction.plugged, transaction.ending)
 
 
 _MOST_ROUNDS = 4

@@ -28,7 +28,11 @@ def must_end(transaction: TransactionRecord, held: set[TxPoint], connector: Conn
         return True
     if transaction.cause in _ALWAYS_END or transaction.given_up:
         return True
-    if transaction.cause is not None and not transaction.authorized and not held & set(transaction.stop_points):
+    if (
+        transaction.cause is not None
+        and not transaction.authorized
+        and not held & set(transaction.stop_points)
+    ):
         return True  # E03.FR.05: nothing that holds could be left any more
     left = {point for point in transaction.stop_points if point in transaction.reached and point not in held}
     if TxPoint.EV_CONNECTED in left and not connector.fresh:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from gateway.station import authorization, availability, metering, outbox
+from gateway.station import availability, metering, outbox, tokens
 from gateway.station.effects import Command
 from gateway.station.model import ChargingState, ReadingContext, StopReason, TriggerReason
 from gateway.station.reports import TransactionEvent
@@ -121,7 +121,7 @@ def summary(state: StationState, transaction: TransactionRecord) -> dict[str, ob
     register, start = transaction.register_wh, transaction.meter_start_wh
     return {
         "transaction": transaction.id,
-        "id_token": None if transaction.token is None else authorization.shown(state, transaction.token),
+        "id_token": None if transaction.token is None else tokens.shown(state, transaction.token),
         "meter_start_wh": start,
         "meter_stop_wh": transaction.meter_stop_wh,
         "energy_wh": None if register is None or start is None else round(register - start, 3),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.station import (
-    authorization,
     availability,
+    grants,
     metering,
     refusals,
     reservations,
     sampling,
     setpoints,
+    tokens,
     transaction_end,
 )
 from gateway.station import transaction_events as events
@@ -36,7 +37,7 @@ def points(evse: Evse) -> set[TxPoint]:
     if transaction is not None and transaction.unplugged_at is not None and not plugged:
         plugged = True  # the EV side was unplugged, but the session is kept (# E10)
     authorized = evse.grant is not None
-    if connector.record.facts.bay_occupied:
+    if any(one.record.facts.bay_occupied for one in evse.connectors):
         held.add(TxPoint.PARKING_BAY_OCCUPANCY)
     if plugged:
         held.add(TxPoint.EV_CONNECTED)
@@ -93,9 +94,9 @@ def _grant_free_charging(state: StationState, turn: Turn, evse: Evse) -> None:
     plugged = connector.record.facts.plugged if connector.config.plug_sensor else metering.draws(connector)
     if not plugged or not connector.fresh or connector.record.ended_in_plug_session:
         return
-    if authorization.is_kept_from(state, evse, token, None):
+    if grants.is_kept_from(state, evse, token, None):
         return
-    if authorization.obstacle_to_start(state, evse, connector.config.n) is None:
+    if grants.obstacle_to_start(state, evse, connector.config.n) is None:
         evse.grant = Grant(token, None, connector.config.n, turn.now.monotonic, TriggerReason.AUTHORIZED)
         evse.trigger = evse.trigger or TriggerReason.AUTHORIZED
 
@@ -106,8 +107,8 @@ def _time_out_grant(state: StationState, turn: Turn, evse: Evse) -> None:
     if grant is None or not waits_for_plug(evse, grant):
         return
     if turn.now.monotonic - grant.since >= state.variables.connection_timeout_s:
-        authorization.take_back(state, turn, evse, StopReason.TIMEOUT, TriggerReason.EV_CONNECT_TIMEOUT)
-        authorization.say(state, turn, grant.n, grant.token, "timeout", None)
+        grants.take_back(state, turn, evse, StopReason.TIMEOUT, TriggerReason.EV_CONNECT_TIMEOUT)
+        tokens.say(state, turn, grant.n, grant.token, "timeout", None)
 
 
 def waits_for_plug(evse: Evse, grant: Grant) -> bool:
@@ -134,7 +135,7 @@ def _begin(state: StationState, turn: Turn, evse: Evse, held: set[TxPoint]) -> N
     wanted = set(state.start_points() & held) - set(evse.record.spent)
     if not wanted and state.start_points() & set(evse.record.spent) and TxPoint.POWER_PATH_CLOSED in held:
         wanted = {TxPoint.POWER_PATH_CLOSED}  # authorized again in the same plug session: a new transaction
-    obstacle = authorization.obstacle_to_start(state, evse, connector.config.n)
+    obstacle = grants.obstacle_to_start(state, evse, connector.config.n)
     if evse.grant is None and evse.reserved is not None:
         obstacle = "reserved"
     if not wanted or obstacle is not None or not connector.fresh:
@@ -153,7 +154,7 @@ def _begin(state: StationState, turn: Turn, evse: Evse, held: set[TxPoint]) -> N
     late = turn.now.monotonic >= beginning.deadline
     if TxPoint.AUTHORIZED in held and TxPoint.EV_CONNECTED in held and _lock_missing(connector):
         if late:
-            authorization.take_back(state, turn, evse, StopReason.OTHER, TriggerReason.ABNORMAL_CONDITION)
+            grants.take_back(state, turn, evse, StopReason.OTHER, TriggerReason.ABNORMAL_CONDITION)
             turn.do(Notify(connector.config.n, "error", "lock", {"info": "the plug was not locked in time"}))
         return  # [TC_024]
     if _needs_register(state, turn, connector) and not late:
@@ -282,7 +283,7 @@ def _notice_unplugging(state: StationState, turn: Turn, evse: Evse, transaction:
             state.save_connector(turn, connector)
         if evse.grant is not None:
             trigger = TriggerReason.EV_COMMUNICATION_LOST
-            authorization.take_back(state, turn, evse, StopReason.EV_DISCONNECTED, trigger)
+            grants.take_back(state, turn, evse, StopReason.EV_DISCONNECTED, trigger)
         return
     if evse.grant is not None:
         evse.grant.since = turn.now.monotonic  # E10.FR.07: the time to plug in again runs from here

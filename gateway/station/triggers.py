@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import availability, metering, registration
+from gateway.station import availability, metering, registration, status_reports
 from gateway.station import transaction_events as events
 from gateway.station.effects import Ask
 from gateway.station.model import BootReason, ReadingContext, TriggerReason
@@ -68,11 +68,11 @@ def _status(state: StationState, turn: Turn, place: Place) -> StatusReply:
     station = state.flavor is not None and state.flavor.station_status
     if numbers == [0] or place == Place():
         if station:
-            _ask(state, turn, availability.station_report(state, turn))
+            _ask(state, turn, status_reports.station_report(state, turn))
         numbers = sorted(state.by_n)
     for n in numbers:
         evse, connector = state.evse_of(n), state.by_n[n]
-        _ask(state, turn, availability.present_report(state, turn, evse, connector))
+        _ask(state, turn, status_reports.present_report(state, turn, evse, connector))
     return StatusReply(status="Accepted")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from gateway.station import authorization, availability, metering, setpoints
+from gateway.station import availability, metering, setpoints, tokens
 from gateway.station.effects import ConnectorView, Publish, StationView, TransactionView
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _transaction(state: StationState, evse: Evse, transaction: TransactionRecord
         active=evse.transaction is transaction,
         transaction=transaction.id,
         csms_id=transaction.csms_id,
-        id_token=None if token is None else authorization.shown(state, token),
+        id_token=None if token is None else tokens.shown(state, token),
         id_token_type=None if token is None else token.type,
         started_at=transaction.started_at,
         ended_at=transaction.ended_at,

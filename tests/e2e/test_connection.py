@@ -221,7 +221,7 @@ async def test_a_call_that_is_not_answered_holds_nothing_up_for_ever(tmp_path: P
         "variables": {
             "OCPPCommCtrlr.MessageTimeout[Default]": 1,
             "OCPPCommCtrlr.MessageAttempts[TransactionEvent]": 3,
-            "OCPPCommCtrlr.MessageAttemptInterval[TransactionEvent]": 0,
+            "OCPPCommCtrlr.MessageAttemptInterval[TransactionEvent]": 1,
         }
     }
     async with Site(tmp_path, csms=csms, station=station) as site:
