@@ -150,7 +150,8 @@ def test_records_come_back_as_they_went() -> None:
     assert written.body is not None
     gone = encoded(Save("gesture", "g", None))
     found = decoded_records(
-        "s", {"variable": {"X": written.body, "Y": b"{"}, "gesture": {"g": b'{"at":1.0}'}, "unheard": {"k": b"?"}}
+        "s",
+        {"variable": {"X": written.body, "Y": b"{"}, "gesture": {"g": b'{"at":1.0}'}, "unheard": {"k": b"?"}},
     )
 
     assert gone.body is None

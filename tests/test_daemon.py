@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -77,8 +76,9 @@ async def test_a_health_port_in_use_is_an_error_at_the_start(tmp_path: Path) -> 
     async with Site(tmp_path, settings={"health": {"port": free_port()}}) as site:
         other = tmp_path / "other"
         other.mkdir()
-        running = RunningGateway(other, site.configuration() | {"mqtt": {"url": site.broker.url, "prefix": "x"}})
+        running = RunningGateway(
+            other, site.configuration() | {"mqtt": {"url": site.broker.url, "prefix": "x"}}
+        )
+        await running.start()
         with pytest.raises(HealthPortTaken):
-            await running.start()
             await running.ended()
-        await asyncio.sleep(0)

@@ -37,8 +37,10 @@ if TYPE_CHECKING:
     from gateway.station.records import CacheRecord, GestureRecord, ListedRecord, ReservationRecord
     from gateway.station.turn import Turn
 
-RESERVE = 1000
+RESERVE = 10_000
 """Counters are reserved on disk in blocks of this size, so that most turns need not save one."""
+_AHEAD = RESERVE // 2
+"""A block is reserved this long before it is needed: off is said before the disk knows its revision (law 4)."""
 _NAMESPACE = UUID("5b1f3a6e-5a0f-4c39-9d0e-0c5b7a4a1f10")
 
 
@@ -372,7 +374,7 @@ class StationState:
     def next_number(self, turn: Turn) -> int:
         """A number that this station never used before, over all its runs."""
         self.counter += 1
-        if self.counter >= self.record.reserved:
+        if self.counter + _AHEAD >= self.record.reserved:
             self.record.reserved = self.counter + RESERVE
             self.save(turn)
         return self.counter

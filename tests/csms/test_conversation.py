@@ -76,7 +76,7 @@ def test_a_question_that_fails_says_how(version: str) -> None:
 
 @VERSIONS
 def test_a_request_is_answered_once_and_by_its_own_id(version: str) -> None:
-    """In whatever order the station answers."""
+    """In the order in which they were asked, in whatever order the station answers."""
     line = Line(version)
     (first,) = line.receive(2, "one", "ClearCache", {})
     (second,) = line.receive(2, "two", "ClearCache", {})
@@ -87,7 +87,7 @@ def test_a_request_is_answered_once_and_by_its_own_id(version: str) -> None:
     line.conversation.answer(Answer(first.ref, StatusReply(status="Accepted")))
     line.conversation.answer(Answer(first.ref, StatusReply(status="Rejected")))
 
-    assert [[4, "two", "NotSupported", "not now", {}], [3, "one", {"status": "Accepted"}]] == line.sent()
+    assert [[3, "one", {"status": "Accepted"}], [4, "two", "NotSupported", "not now", {}]] == line.sent()
 
 
 @VERSIONS

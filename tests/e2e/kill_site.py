@@ -9,7 +9,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from msgspec import Struct
 
@@ -72,7 +72,9 @@ class RecordingCharger(Charger):
 
     def __init__(self, options: Options, happened: Callable[[str], None]) -> None:
         ids = (uuid.uuid4().hex[:16] for _ in iter(int, 1))
-        state = ChargerState([ConnectorState(FIRST_REGISTER_WH * n) for n in range(1, options.connectors + 1)])
+        state = ChargerState(
+            [ConnectorState(FIRST_REGISTER_WH * n) for n in range(1, options.connectors + 1)]
+        )
         self.truth = {n: Truth() for n in range(1, options.connectors + 1)}
         self.connections: list[tuple[float, bool]] = []
         """(wall time, whether it came or went)."""
@@ -105,7 +107,11 @@ class Device:
     def __init__(self, name: str, connectors: int, port: int, happened: Callable[[str], None]) -> None:
         self.name = name
         options = Options(
-            station=name, connectors=connectors, meter_interval_s=METER_INTERVAL_S, speed=SPEED, report_soc=False
+            station=name,
+            connectors=connectors,
+            meter_interval_s=METER_INTERVAL_S,
+            speed=SPEED,
+            report_soc=False,
         )
         self.charger = RecordingCharger(options, happened)
         self.edge = MqttEdge(
@@ -155,22 +161,28 @@ class Device:
             if connector.car is None:
                 await self._pause(chance.uniform(0.0, 0.4))
                 self.edge.feed(Plugged(n, car))
-            await self.edge.until(
-                lambda g=gesture: connector.energized or g.verdict not in {None, "accepted"} or self.over,
-                _PATIENCE_S,
-            )
+            await self._outcome(n, gesture)
             if connector.energized or self.over or gesture.verdict in {"refused", "unknown"}:
                 break
         if connector.energized:
             await self._pause(chance.uniform(0.3, 4.0))
             if chance.random() < 0.6:
-                gesture = await self._present(reader, n, token, stops=True)
-                await self.edge.until(lambda: gesture.verdict is not None, _PATIENCE_S)
+                stop = await self._present(reader, n, token, stops=True)
+                await self.edge.until(lambda: stop.verdict is not None, _PATIENCE_S)
                 await self._pause(chance.uniform(0.0, 0.5))
         for gesture in self.truth[n].gestures:
             gesture.unplugged_at = min(gesture.unplugged_at, time.time())
         self.edge.feed(Unplugged(n))
-        await self.edge.until(lambda: connector.setpoint is None or connector.setpoint.transaction is None, 2.0)
+        await self.edge.until(
+            lambda: connector.setpoint is None or connector.setpoint.transaction is None, 2.0
+        )
+
+    async def _outcome(self, n: int, gesture: Gesture) -> None:
+        """Wait until the contactor closes, or it is clear that it will not; for so long as people wait."""
+        connector = self.charger.connector(n)
+        await self.edge.until(
+            lambda: connector.energized or gesture.verdict not in {None, "accepted"} or self.over, _PATIENCE_S
+        )
 
     async def _present(self, reader: _Reader, n: int, token: str, *, stops: bool) -> Gesture:
         plugged = self.charger.connector(n).car is not None
@@ -235,7 +247,7 @@ class _Reader:
         if client is not None:
             await client.drop()
 
-    async def __aenter__(self) -> _Reader:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 from msgspec import Struct
@@ -56,12 +57,16 @@ def everything_told(ledger: Ledger, device: Device) -> bool:
     for n in device.truth:
         mine = [one for one in told if one.n == n]
         last_wh = mine[-1].stop_wh if mine else None
-        if device.truth[n].spans and (last_wh is None or abs(last_wh - _register(device, n)) > _exactness(mine[-1])):
+        if not device.truth[n].spans:
+            continue
+        if last_wh is None or abs(last_wh - _register(device, n)) > _exactness(mine[-1]):
             return False
     return True
 
 
-def complaints(device: Device, station: Station, ledger: Ledger, blows: list[Blow], claim: Claim) -> list[str]:
+def complaints(
+    device: Device, station: Station, ledger: Ledger, blows: list[Blow], claim: Claim
+) -> list[str]:
     """Everything about one station that is not as it must be; each a sentence with its place."""
     records = ledger.transactions(device.name)
     found = [f"transaction {r.transaction_id}: {anomaly}" for r in records for anomaly in r.anomalies]
@@ -93,7 +98,8 @@ def left_behind(database: Path) -> Counter[str]:
 
 def read(record: TransactionRecord) -> Told:
     """A complete transaction in the words of both versions; registers None where never told."""
-    assert record.started is not None and record.ended is not None
+    assert record.started is not None
+    assert record.ended is not None
     first, last = record.started.payload, record.ended.payload
     if record.version == "ocpp1.6":
         n, token = first["connectorId"], first["idTag"]
@@ -125,7 +131,8 @@ def read(record: TransactionRecord) -> Told:
 def _of_connector(
     device: Device, n: int, truth: Truth, told: list[Told], blows: list[Blow], claim: Claim
 ) -> Iterator[str]:
-    yield from _of_registers(told, FirstAndLast(truth, _register(device, n)))
+    first_wh = truth.spans[0].began_wh if truth.spans else _register(device, n)
+    yield from _of_registers(told, first_wh, _register(device, n))
     for span in truth.spans:
         yield from _of_span(device, span, told, claim)
     yield from _of_gestures(truth, told, blows, claim)
@@ -134,7 +141,7 @@ def _of_connector(
     for one in told:
         registers = [one.start_wh, *(value for _, value in one.samples), one.stop_wh]
         slack = _exactness(one)
-        if any(later < earlier - slack for earlier, later in zip(registers, registers[1:], strict=False)):
+        if any(later < earlier - slack for earlier, later in pairwise(registers)):
             yield f"the register falls in {one.record.transaction_id}: {registers}"
         invented = [value for _, value in one.samples if round(value, 3) not in shown]
         if invented:
@@ -142,20 +149,9 @@ def _of_connector(
         yield from _of_samples(device, truth, one, blows, claim)
 
 
-class FirstAndLast(Struct):
-    """The register before the first and after the last transaction."""
-
-    truth: Truth
-    now_wh: float
-
-    @property
-    def first_wh(self) -> float:
-        return self.truth.spans[0].began_wh if self.truth.spans else self.now_wh
-
-
-def _of_registers(told: list[Told], bounds: FirstAndLast) -> Iterator[str]:
+def _of_registers(told: list[Told], first_wh: float, now_wh: float) -> Iterator[str]:
     """Each transaction begins where the one before ended: all energy belongs to one, and to one only."""
-    before_wh = bounds.first_wh
+    before_wh = first_wh
     before: Told | None = None
     for one in told:
         if not abs(one.start_wh - before_wh) <= _exactness(one):  # also true of NaN
@@ -164,8 +160,8 @@ def _of_registers(told: list[Told], bounds: FirstAndLast) -> Iterator[str]:
                 f"stood at {before_wh} Wh; before it: {before and before.record.ended}"
             )
         before, before_wh = one, one.stop_wh
-    if not abs(before_wh - bounds.now_wh) <= 1.0:
-        yield f"the last transaction ends at {before_wh} Wh, and the register stands at {bounds.now_wh} Wh"
+    if not abs(before_wh - now_wh) <= 1.0:
+        yield f"the last transaction ends at {before_wh} Wh, and the register stands at {now_wh} Wh"
 
 
 def _of_span(device: Device, span: Span, told: list[Told], claim: Claim) -> Iterator[str]:
@@ -185,7 +181,7 @@ def _of_span(device: Device, span: Span, told: list[Told], claim: Claim) -> Iter
         yield f"the contactor closed although the setpoint named no transaction: {span}"
     heard = [at for at, _ in device.heartbeats if span.began_at - claim.valid_s <= at <= span.ended_at]
     marks = [*heard, span.ended_at]
-    gaps = [later - earlier for earlier, later in zip(marks, marks[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(marks)]
     if not heard or heard[0] > span.began_at + slack_s or max(gaps) > claim.valid_s + slack_s:
         yield f"the contactor was closed without a live heartbeat: {span}, heard at {heard}"
 
@@ -245,7 +241,7 @@ def _of_samples(device: Device, truth: Truth, one: Told, blows: list[Blow], clai
             continue
         silence_s = max(b - a for a, b in zip([low, *readings], [*readings, high], strict=True))
         marks = [low, *sorted(at for at, _ in one.samples if low < at < high), high]
-        longest_s = max(b - a for a, b in zip(marks, marks[1:], strict=False))
+        longest_s = max(b - a for a, b in pairwise(marks))
         if longest_s > 2 * claim.sample_interval_s + max(silence_s, METER_INTERVAL_S):
             yield (
                 f"{one.record.transaction_id} has no sample for {longest_s:.2f} s between {low:.2f} and {high:.2f}; "

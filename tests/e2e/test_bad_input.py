@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict
 
 CHANNELS = (
-    "garage/{n}/status", "garage/{n}/meter", "garage/{n}/availability", "garage/{n}/availability/meter", "garage/0/info",
-    "garage/{n}/card", "garage/{n}/report", "garage/{n}/result", "garage/{n}/request/start", "garage/{n}/request/limit",
+    "garage/{n}/status", "garage/{n}/meter", "garage/{n}/availability", "garage/{n}/availability/meter",
+    "garage/0/info", "garage/{n}/card", "garage/{n}/report", "garage/{n}/result",
+    "garage/{n}/request/start", "garage/{n}/request/limit",
     "garage/{n}/request/operative", "garage/{n}/request/link", "garage/0/firmware", "garage/0/log",
     "bridge/request/health", "bridge/request/reload",
 )  # fmt: skip
@@ -144,7 +145,9 @@ async def test_answers_that_break_the_schema_stop_nothing(tmp_path: Path) -> Non
     """A nonsensical answer to Authorize or StatusNotification costs that question only."""
     async with Site(tmp_path, "1.6") as site:
         site.cp.answer_next("StatusNotification", RawAnswer('[3,"{id}",[1,2]]'))
-        site.cp.answer_next("Authorize", RawAnswer('[3,"{id}",{"idTagInfo":7}]'), CallError("InternalError", "oops"))
+        site.cp.answer_next(
+            "Authorize", RawAnswer('[3,"{id}",{"idTagInfo":7}]'), CallError("InternalError", "oops")
+        )
         await site.plug()
         await site.card()
         await site.view("garage/1/event/card")
@@ -156,4 +159,4 @@ async def test_answers_that_break_the_schema_stop_nothing(tmp_path: Path) -> Non
 
 
 def _is_complaint(line: EventDict) -> bool:
-    return line["event"] == "An MQTT message was refused."
+    return bool(line["event"] == "An MQTT message was refused.")

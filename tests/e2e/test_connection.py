@@ -163,7 +163,9 @@ async def test_a_station_that_is_not_known_yet_comes_again(tmp_path: Path, statu
 
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
-async def test_what_happens_while_nobody_is_there_is_told_later_in_order(tmp_path: Path, version: str) -> None:
+async def test_what_happens_while_nobody_is_there_is_told_later_in_order(
+    tmp_path: Path, version: str
+) -> None:
     """The CSMS comes up after a whole transaction: start to end, in order, marked offline."""
     csms = Csms()
     station = {"variables": {**QUICKLY, "AuthCtrlr.OfflineTxForUnknownIdEnabled": True}}

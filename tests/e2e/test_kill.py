@@ -122,21 +122,26 @@ async def _play(
             task.result()
         await asyncio.wait_for(asyncio.gather(*drivers), CALM_S)
         for device in devices:
-            told = csms.identity(device.name)
-            await told.until(
-                lambda device=device: everything_told(csms.ledger, device) or None,
-                CALM_S,
-                lambda device=device: f"complete account of {device.name}: {_state(csms, device)}",
-            )
+            await _told(csms, device)
     finally:
         for task in [*edges, *drivers]:
             task.cancel()
         await asyncio.gather(*edges, *drivers, return_exceptions=True)
 
 
+async def _told(csms: Csms, device: Device) -> None:
+    await csms.identity(device.name).until(
+        lambda: everything_told(csms.ledger, device) or None,
+        CALM_S,
+        lambda: f"complete account of {device.name}: {_state(csms, device)}",
+    )
+
+
 def _state(csms: Csms, device: Device) -> str:
     registers = {n: device.charger.connector(n).register_wh for n in device.truth}
-    last = {n: (truth.spans[-2:], truth.readings[-3:], truth.gestures[-2:]) for n, truth in device.truth.items()}
+    last = {
+        n: (truth.spans[-2:], truth.readings[-3:], truth.gestures[-2:]) for n, truth in device.truth.items()
+    }
     records = [
         (r.transaction_id, r.meter_start_wh, r.meter_stop_wh, r.complete, r.missing_numbers())
         for r in csms.ledger.transactions(device.name)

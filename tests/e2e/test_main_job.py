@@ -128,7 +128,9 @@ async def test_the_reader_learns_what_became_of_a_card(tmp_path: Path) -> None:
     async with Site(tmp_path, "1.6") as site:
         site.csms.tokens["BAD"] = {"status": "Blocked"}
         site.csms.tokens["WHO"] = {"status": "Invalid"}
-        await site.mqtt.publish("ocpp/garage/0/info", {"boot_id": "b1", "commands": ["card_result"]}, retain=True)
+        await site.mqtt.publish(
+            "ocpp/garage/0/info", {"boot_id": "b1", "commands": ["card_result"]}, retain=True
+        )
         await site.plug()
         await site.card("BAD", id="g1")
         refused = await site.view("garage/1/command/card_result", verdict="refused")
@@ -164,7 +166,9 @@ async def test_two_evses_charge_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
-async def test_a_reader_for_the_whole_station_finds_the_plugged_connector(tmp_path: Path, version: str) -> None:
+async def test_a_reader_for_the_whole_station_finds_the_plugged_connector(
+    tmp_path: Path, version: str
+) -> None:
     """A card at 0 goes to the one plugged connector; shown again it stops its own transaction."""
     async with Site(tmp_path, version, station={"connectors": 2}) as site:
         await site.meter(10.0, 2)
@@ -225,7 +229,9 @@ async def test_a_plugged_vehicle_is_enough_where_charging_is_free(tmp_path: Path
 
 async def test_a_device_measures_begin_and_end_when_it_can(tmp_path: Path) -> None:
     """Asked by `measure`, its answer is the first and the last register."""
-    async with Site(tmp_path, "2.0.1", station={"policy": {"begin_timeout_s": 5, "end_timeout_s": 5}}) as site:
+    async with Site(
+        tmp_path, "2.0.1", station={"policy": {"begin_timeout_s": 5, "end_timeout_s": 5}}
+    ) as site:
         await site.mqtt.publish("ocpp/garage/0/info", {"boot_id": "b", "commands": ["measure"]}, retain=True)
         await site.plug()
         await site.card()

@@ -148,7 +148,9 @@ async def test_a_card_that_waited_in_the_broker_acts_only_while_it_is_young(
     station = {
         "connectors": 3,
         "policy": {"gesture_max_age_s": 20},
-        "variables": {"AuthCtrlr.OfflineTxForUnknownIdEnabled": True},  # the CSMS may be back later than the broker
+        "variables": {
+            "AuthCtrlr.OfflineTxForUnknownIdEnabled": True
+        },  # the CSMS may be back later than the broker
     }
     async with Site(tmp_path, station=station, settings={"mqtt": {"protocol": protocol}}) as site:
         for n in (1, 2, 3):
@@ -192,7 +194,9 @@ async def test_a_gesture_id_is_remembered_over_a_restart(tmp_path: Path) -> None
         assert record.complete
 
 
-async def test_a_device_that_vanishes_is_faulted_after_its_grace_and_taken_up_on_return(tmp_path: Path) -> None:
+async def test_a_device_that_vanishes_is_faulted_after_its_grace_and_taken_up_on_return(
+    tmp_path: Path,
+) -> None:
     """Its will: off at once, Faulted after the grace; back again, the CSMS hears how things are, the charge goes on."""
     async with Site(tmp_path, "1.6", station={"policy": {"offline_grace_s": 1}}) as site:
         topic = "ocpp/garage/1/availability"
@@ -222,7 +226,10 @@ async def test_what_a_broker_keeps_of_a_station_that_went_is_cleared(tmp_path: P
         await site.running.stop()
         site.running = RunningGateway(
             tmp_path,
-            {**site.configuration(), "stations": [{"name": "other", "identity": "CP9", "csms": site.csms.url}]},
+            {
+                **site.configuration(),
+                "stations": [{"name": "other", "identity": "CP9", "csms": site.csms.url}],
+            },
         )
         await site.running.start()
         await site.mqtt.next("ocpp/garage/2/setpoint", where=lambda m: not m.payload)
@@ -236,8 +243,8 @@ async def test_what_a_broker_keeps_of_a_station_that_went_is_cleared(tmp_path: P
 
 
 async def _state(watcher: TestClient, state: str) -> dict[str, Any]:
-    found = await watcher.next("ocpp/bridge/state", 10, where=lambda m: m.json()["state"] == state and "epoch" in m.json())
+    found = await watcher.next(
+        "ocpp/bridge/state", 10, where=lambda m: m.json()["state"] == state and "epoch" in m.json()
+    )
     document: dict[str, Any] = found.json()
     return document
-
-

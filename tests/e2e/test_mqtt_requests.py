@@ -98,7 +98,12 @@ async def test_an_mqtt_5_requester_is_answered_where_it_wants_if_it_may(tmp_path
     async with Site(tmp_path, settings=settings) as site, TestClient(site.broker.port) as asker:
         await asker.subscribe("nodered/#", "ocpp/garage/1/response/#", "evil/#")
         answers = []
-        for topic in ("nodered/replies/7", "ocpp/garage/1/response/mine", "evil/topic", "ocpp/garage/1/setpoint"):
+        for topic in (
+            "nodered/replies/7",
+            "ocpp/garage/1/response/mine",
+            "evil/topic",
+            "ocpp/garage/1/setpoint",
+        ):
             await asker.publish(
                 "ocpp/garage/1/request/stop",
                 properties={"ResponseTopic": topic, "CorrelationData": b"\x00\xff7"},

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway import commits
 from tests.support.broker import free_port
 from tests.support.csms import Csms
 from tests.support.gateway import CARD, Site
@@ -79,7 +80,9 @@ async def test_the_frames_file_has_every_frame_and_no_secret(tmp_path: Path) -> 
     file = tmp_path / "frames.log"
     csms = Csms(passwords={"CP1": b"a-very-secret-password"})
     station = {"csms": {"password": "a-very-secret-password"}}
-    async with Site(tmp_path, csms=csms, station=station, settings={"log": {"frames_file": str(file)}}) as site:
+    async with Site(
+        tmp_path, csms=csms, station=station, settings={"log": {"frames_file": str(file)}}
+    ) as site:
         await site.charge()
         csms.passwords = {"CP1": b"another-secret-password"}
         await site.cp.call(
@@ -118,8 +121,11 @@ async def full_disk(site: Site) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
-async def test_a_full_disk_starts_nothing_ends_nothing_and_is_loud(tmp_path: Path, version: str) -> None:
+async def test_a_full_disk_starts_nothing_ends_nothing_and_is_loud(
+    tmp_path: Path, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No new transaction, the running one goes on and can be ended; when there is room again, all is told and kept."""
+    monkeypatch.setattr(commits, "STORE_RETRY_S", 0.2)
     heartbeat = {"gateway": {"heartbeat_interval_s": 1}}
     async with Site(tmp_path, version, station={"connectors": 2}, settings=heartbeat) as site:
         await site.charge(1, energy_wh=100.0)
@@ -148,7 +154,7 @@ async def test_a_full_disk_starts_nothing_ends_nothing_and_is_loud(tmp_path: Pat
         await site.finish(2, "NEW", 60.0)
 
         assert limited["energize"]
-        assert ended
+        assert site.csms.ledger.transactions()[0].ended is ended
         one, two = site.csms.ledger.transactions()
         assert one.complete
         assert two.complete
@@ -160,8 +166,11 @@ async def test_a_full_disk_starts_nothing_ends_nothing_and_is_loud(tmp_path: Pat
         assert not any(energized)
 
 
-async def test_an_on_that_the_disk_did_not_take_comes_when_it_does(tmp_path: Path) -> None:
+async def test_an_on_that_the_disk_did_not_take_comes_when_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first fact that cannot be kept is the start itself: off until it is on disk, then on."""
+    monkeypatch.setattr(commits, "STORE_RETRY_S", 0.2)
     async with Site(tmp_path) as site:
         await site.meter(10.0)
         await site.plug()

@@ -27,7 +27,8 @@ _STATION_TOPICS = (
 )  # fmt: skip
 _OTHER_TOPICS = (
     "ocpp/bridge/state", "ocpp/bridge/info", "ocpp/bridge/health", "ocpp/bridge/event",
-    "ocpp/bridge/marker/a1b2", "ocpp/bridge/request/health", "ocpp/bridge/request/reload", "ocpp/bridge/response/health",
+    "ocpp/bridge/marker/a1b2", "ocpp/bridge/response/health",
+    "ocpp/bridge/request/health", "ocpp/bridge/request/reload",
     "homeassistant/device/garage/config", "homeassistant/status",
 )  # fmt: skip
 _TOPICS = frozenset(

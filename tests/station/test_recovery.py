@@ -11,6 +11,7 @@ from gateway.station.model import (
     IdToken,
     Policy,
     StationConfig,
+    StatusFacts,
     StopReason,
     TxPoint,
 )
@@ -239,3 +240,33 @@ def test_a_begin_register_is_read_while_energy_flows() -> None:
 
     assert [True, True] == shown
     assert ["Started"] == [event.type for event in told(station)]
+
+
+def test_an_on_that_the_disk_refused_is_said_again_when_it_can_be_kept() -> None:
+    """A turn that could not be kept released no on (law 4); the register is told anew, with a higher revision."""
+    station = at_rest()
+    charge(station)
+    before = station.shown[1]
+    station.send(events.StoreChanged(writable=False, detail="disk full"))
+    effects = station.send(events.StoreChanged(writable=True))
+    (again,) = [effect.setpoint for effect in effects if isinstance(effect, fx.SetPoint)]
+
+    assert again.energize
+    assert again.revision > before.revision
+
+
+def test_numbers_of_turns_that_never_reached_the_disk_are_not_used_again() -> None:
+    """Off is published before the commit: its revision counts although the turn that made it is lost."""
+    station = at_rest()
+    charge(station)
+    station.lagging = True
+    for _ in range(700):
+        station.obey(1, plugged=False)
+        station.send(events.StatusReported(1, StatusFacts(phases=1)))
+        station.send(events.StatusReported(1, StatusFacts(phases=3)))
+    seen = station.revision
+
+    station.restart()
+    station.connect_broker()
+
+    assert station.shown[1].revision > seen

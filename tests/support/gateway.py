@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.support.csms import Call, Station
 
 CARD = "04A2B3C4"
-QUICK: dict[str, Any] = {"begin_timeout_s": 0.3, "end_timeout_s": 0.3, "meter_state_interval_s": 0}
+QUICK: dict[str, Any] = {"begin_timeout_s": 0.05, "end_timeout_s": 0.05, "meter_state_interval_s": 0}
 """Policy of tests whose devices have no meter that could be asked."""
 
 
