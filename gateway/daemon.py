@@ -46,6 +46,8 @@ _LISTEN_FIRST_S = 1.0
 _STOP_TIMEOUT_S = 5.0
 _GC_THRESHOLD = 20_000
 """Facts and frames live for milliseconds and have no cycles: looking for those every 700 objects is waste."""
+_SHOWN = "shown"
+"""The store's records of whose topics there are: station → its highest connector."""
 _SWITCH_INTERVAL_S = 0.001
 """The store's thread must get its turn at the interpreter although the loop is busy."""
 
@@ -87,6 +89,8 @@ class Gateway:
         )
         self.outlet = Outlet(self.client, self.topics, time.time)
         self.runners: dict[str, Runner] = {}
+        self._gone: dict[str, list[int]] = {}
+        """Stations and connectors (0: the station) that left the configuration, and what the broker keeps of them."""
         self._reception = Reception(
             self.topics,
             self.runners,
@@ -153,15 +157,41 @@ class Gateway:
                 random=random.random,
             )
         ours = {name.casefold() for name in self.runners}
-        self._gone = {
-            name: [int(key) for key in records.get("connector", {})]
-            for name, records in stored.items()
-            if name.casefold() not in ours and name != BRIDGE
-        }
-        for name in self._gone:
-            _log.warning(
-                "A station is no longer configured; what it had to tell stays in the store.", station=name
-            )
+        for name in stored:
+            if name.casefold() not in ours and name != BRIDGE:
+                _log.warning(
+                    "A station is no longer configured; what it had to tell stays in the store.", station=name
+                )
+        self._note_what_is_shown()
+
+    def _note_what_is_shown(self) -> None:
+        """Remember whose retained topics there are, so that they are cleared when their station or connector goes."""
+        shown = {name: int(highest) for name, highest in self._store.load(BRIDGE).get(_SHOWN, {}).items()}
+        now = {name: max(runner.station.state.by_n) for name, runner in self.runners.items()}
+        for name, highest in shown.items():
+            gone = [n for n in range(highest + 1) if n > now.get(name, -1)]
+            if gone:
+                self._gone[name] = gone
+        self._remember({name: str(n).encode() for name, n in now.items() if shown.get(name, 0) < n})
+
+    def _clear_what_is_gone(self) -> None:
+        for name, connectors in self._gone.items():
+            for n in connectors:
+                for topic in self.topics.retained(name, n):
+                    self.outlet.send(encoding.cleared(topic))
+        left = {name: self.runners.get(name) for name in self._gone}
+        self._remember(
+            {
+                name: None if runner is None else str(max(runner.station.state.by_n)).encode()
+                for name, runner in left.items()
+            }
+        )
+        self._gone.clear()
+
+    def _remember(self, shown: dict[str, bytes | None]) -> None:
+        if shown:
+            writes = [Write(_SHOWN, name, highest) for name, highest in shown.items()]
+            self._store.submit(BRIDGE, writes, _complain_of_store)
 
     async def _shut_down(self, tasks: Sequence[asyncio.Task[object]]) -> None:
         for runner in self.runners.values():
@@ -172,7 +202,9 @@ class Gateway:
         farewell = [self._heartbeat("stopping", at=time.time())] if self._introduced else []
         try:
             async with asyncio.timeout(_STOP_TIMEOUT_S):
-                await self.client.stop([(said.topic, said.payload, said.qos, said.retain) for said in farewell])
+                await self.client.stop(
+                    [(said.topic, said.payload, said.qos, said.retain) for said in farewell]
+                )
         except TimeoutError:
             _log.warning("The MQTT broker did not take the farewell in time.")
         everything = [*tasks, *stops]
@@ -208,10 +240,7 @@ class Gateway:
                 GatewayInfoPayload(version=__version__, contract=1, instance=self.instance, stations=names),
             )
         )
-        for name, connectors in self._gone.items():
-            for n in (0, *connectors):
-                for topic in self.topics.retained(name, n):
-                    self.outlet.send(encoding.cleared(topic))
+        self._clear_what_is_gone()
 
     def _disconnected(self, reason: str) -> None:
         if self._listening is not None:
@@ -248,7 +277,9 @@ class Gateway:
                 self._listening.cancel()
                 self._introduce()
             elif self._introduced and heard.instance not in (None, self.instance):
-                self.outlet.send(self._heartbeat("online", at=time.time()))  # it went; what is retained says so
+                self.outlet.send(
+                    self._heartbeat("online", at=time.time())
+                )  # it went; what is retained says so
             return
         if self._introduced and self.instance < heard.instance:
             return  # both began at the same moment: one of the two has to stay
@@ -320,6 +351,11 @@ class Gateway:
                 **self.counters.problems,
             },
         )
+
+
+def _complain_of_store(error: BaseException | None) -> None:
+    if error is not None:
+        _log.warning("The stations' names could not be kept.", reason=str(error))
 
 
 def _instance(store: Store) -> str:

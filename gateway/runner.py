@@ -107,6 +107,8 @@ class Runner:
             random=random,
         )
         self._conversation: Conversation | None = None
+        self._asks_begin_after = 0
+        """Questions up to this number belonged to an earlier link."""
         self._call_timeout_s = 30.0
         self._refs = itertools.count(1)
         self._mailbox: deque[tuple[Event, Message | None]] = deque()
@@ -258,7 +260,7 @@ class Runner:
                     _log.error("An effect has nobody to carry it out.", effect=type(effect).__name__)
 
     def _ask(self, effect: Ask) -> None:
-        if self._conversation is None:
+        if self._conversation is None or effect.ref <= self._asks_begin_after:
             return  # the link went while the disk was written; LinkClosed has told the station
         for event in self._conversation.ask(effect, time.monotonic()):
             self._mailbox.append((event, None))
@@ -282,6 +284,7 @@ class Runner:
 
     def _link_opened(self, version: str) -> None:
         dialect = DIALECTS[version]
+        self._asks_begin_after = self.station.state.counter
         self._conversation = Conversation(
             dialect, new_id=_message_id, timeout_s=self._call_timeout_s, refs=self._refs
         )

@@ -220,26 +220,34 @@ async def test_a_device_that_vanishes_is_faulted_after_its_grace_and_taken_up_on
         assert started.transaction_id == ended.payload["transactionId"]
 
 
-async def test_what_a_broker_keeps_of_a_station_that_went_is_cleared(tmp_path: Path) -> None:
-    """A station taken out of the configuration leaves no retained setpoint or state behind."""
-    async with Site(tmp_path, station={"connectors": 2}) as site:
+async def test_what_a_broker_keeps_of_what_went_is_cleared(tmp_path: Path) -> None:
+    """A station, or a connector of it, that leaves the configuration leaves no retained setpoint or state behind."""
+    async with Site(tmp_path, station={"connectors": 3}) as site:
+        configuration = site.configuration()
+        configuration["stations"][0]["connectors"] = 1
         await site.running.stop()
-        site.running = RunningGateway(
-            tmp_path,
-            {
-                **site.configuration(),
-                "stations": [{"name": "other", "identity": "CP9", "csms": site.csms.url}],
-            },
-        )
+        site.running = RunningGateway(tmp_path, configuration)
         await site.running.start()
+        await site.mqtt.next("ocpp/garage/3/setpoint", where=lambda m: not m.payload)
         await site.mqtt.next("ocpp/garage/2/setpoint", where=lambda m: not m.payload)
-        await site.mqtt.next("ocpp/other/0/state")
         await site.running.stop()
-        async with TestClient(site.broker.port) as newcomer:
-            await newcomer.subscribe("ocpp/garage/#")
-            await newcomer.publish("ocpp/garage/end")
-            await newcomer.next("ocpp/garage/end")
-            assert ["ocpp/garage/end"] == [m.topic for m in newcomer.messages]
+        fewer = await _kept(site.broker.port)
+        configuration["stations"] = [{"name": "other", "identity": "CP9", "csms": site.csms.url}]
+        site.running = RunningGateway(tmp_path, configuration)
+        await site.running.start()
+        await site.mqtt.next("ocpp/garage/1/setpoint", where=lambda m: not m.payload)
+        await site.running.stop()
+
+        assert {"0", "1"} == {topic.split("/")[2] for topic in fewer}
+        assert set() == await _kept(site.broker.port)
+
+
+async def _kept(port: int) -> set[str]:
+    async with TestClient(port) as newcomer:
+        await newcomer.subscribe("ocpp/garage/#", "end")
+        await newcomer.publish("end")
+        await newcomer.next("end")
+        return {m.topic for m in newcomer.messages} - {"end"}
 
 
 async def _state(watcher: TestClient, state: str) -> dict[str, Any]:
