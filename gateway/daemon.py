@@ -44,6 +44,9 @@ _DEFAULT_CLIENT_ID = "ocpp-gateway"
 _LISTEN_FIRST_S = 1.0
 """At the first connection: how long to listen for another gateway before saying anything."""
 _STOP_TIMEOUT_S = 5.0
+_LINKS_PER_S = 500
+"""At a start. All at once, thousands of stations would overrun their CSMS, and so many first words waiting at the
+same time would cost memory that never comes back: 16 KiB for each station."""
 _GC_THRESHOLD = 20_000
 """Facts and frames live for milliseconds and have no cycles: looking for those every 700 objects is waste."""
 _SHOWN = "shown"
@@ -118,7 +121,8 @@ class Gateway:
         gc.freeze()  # what is there now stays: thousands of stations need not be looked through again and again
         tasks = [asyncio.create_task(self.client.run(), name="mqtt")]
         tasks += [
-            asyncio.create_task(runner.run(), name=f"link of {name}") for name, runner in self.runners.items()
+            asyncio.create_task(_linked(runner, number / _LINKS_PER_S), name=f"link of {name}")
+            for number, (name, runner) in enumerate(self.runners.items())
         ]
         tasks.append(asyncio.create_task(self._beat(), name="heartbeat"))
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
@@ -366,6 +370,11 @@ def _instance(store: Store) -> str:
     instance = secrets.token_hex(4)
     store.submit(BRIDGE, [Write("gateway", "instance", instance.encode())], lambda _error: None)
     return instance
+
+
+async def _linked(runner: Runner, after_s: float) -> None:
+    await asyncio.sleep(after_s)
+    await runner.run()
 
 
 async def run(settings: Settings) -> int:

@@ -67,6 +67,8 @@ class Dialect:
     flavor: Flavor
     tells: Mapping[type[Report], Telling[Any]]
     hears: Mapping[str, Hearing]
+    handled: frozenset[str]
+    """The actions of the CSMS that are understood now; `rpc` refuses all others by itself."""
 
     @classmethod
     def of_blocks(cls, flavor: Flavor, blocks: Iterable[Block]) -> Dialect:
@@ -75,12 +77,7 @@ class Dialect:
         for block in blocks:
             tells.update(block.tells)
             hears.update(block.hears)
-        return cls(flavor.version, flavor, tells, hears)
-
-    @property
-    def handled(self) -> frozenset[str]:
-        """The actions of the CSMS that are understood now; `rpc` refuses all others by itself."""
-        return frozenset(self.hears)
+        return cls(flavor.version, flavor, tells, hears, frozenset(hears))
 
     def to_calls(self, report: Report) -> list[Call]:
         return self.tells[type(report)].calls(report)

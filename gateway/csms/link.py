@@ -304,6 +304,7 @@ class _Wire(asyncio.Protocol):
                 if isinstance(event, Frame):
                     self._frame_received(event)
                 elif isinstance(event, Response) and self._protocol.handshake_exc is None:
+                    event.headers.clear()  # the parser keeps them while the connection lives: 2 KiB a station
                     self._accepted()
         except Exception as error:  # noqa: BLE001  it is a callback's, and `run` raises it to the owner
             self.failure = error

@@ -298,7 +298,9 @@ class Station:
             turn.do(Notify(0, "error", "store", {"writable": event.writable, "info": event.detail}))
             if event.writable:
                 for connector in state.by_n.values():
-                    connector.setpoint = None  # an on that the disk refused was never said: say it again (law 4)
+                    connector.setpoint = (
+                        None  # an on that the disk refused was never said: say it again (law 4)
+                    )
 
     def _time_passed(self, turn: Turn) -> None:
         state = self.state

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from gateway.station.state import Connector, Evse, StationState
     from gateway.station.turn import Turn
 
+ENERGY_EVERY = 6
+"""A transaction's energy is published once for so many meter/state."""
+
 
 def settle(state: StationState, turn: Turn) -> None:
     """Publish the views that changed."""
@@ -57,7 +60,7 @@ def show_all(state: StationState, turn: Turn) -> None:
 
 
 def show_transaction(state: StationState, turn: Turn, evse: Evse) -> None:
-    """The running transaction, else the last one; its energy at most every `meter_state_interval_s`."""
+    """The running transaction, else the last one; its energy far less often than meter/state tells it."""
     transaction = evse.transaction
     if transaction is None and evse.shown is not None and not evse.shown.active:
         ended = state.ended.get(evse.shown.transaction or "")
@@ -77,7 +80,8 @@ def show_transaction(state: StationState, turn: Turn, evse: Evse) -> None:
         and (shown.charging_state, shown.csms_id, shown.id_token)
         == (view.charging_state, view.csms_id, view.id_token)
     )
-    if only_energy and turn.now.monotonic < evse.shown_at + state.config.policy.meter_state_interval_s:
+    wait_s = ENERGY_EVERY * state.config.policy.meter_state_interval_s
+    if only_energy and turn.now.monotonic < evse.shown_at + wait_s:
         return
     evse.shown = view
     evse.shown_at = turn.now.monotonic

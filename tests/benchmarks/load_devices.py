@@ -15,12 +15,13 @@ commands on stdin: `prepare`, `run SECONDS [SWIPES_PER_S]`, `quit` or end of inp
 (token `BENCH<number>`) and waits until a setpoint energizes it; the device then reports contactor and current,
 as it does after every later setpoint. It answers `measure`. `run` publishes `meter` for all of them in turn, by
 absolute deadlines: `latest_ms` says how late the worst one was. `swipes` gives `time.monotonic_ns()` just before
-the PUBLISH of each card; every swipe has a token of its own, at a random moment, on the spare connector of a
-random station. `--qos` is that of `meter`.
+the PUBLISH of each card; every swipe has a token of its own, at a random moment, on the spare connector of
+the next station. `--qos` is that of `meter`.
 """
 
 import argparse
 import asyncio
+import itertools
 import json
 import random
 import time
@@ -69,6 +70,9 @@ class Fleet:
             for number in range(arguments.stations)
         ]
         self._devices = {place: Device(*place, number) for number, place in enumerate(places)}
+        # One after another: a second card while the first is being asked about would be refused as too soon.
+        devices = list(self._devices.values())[: arguments.stations]
+        self._swiped = itertools.cycle(self._random.sample(devices, len(devices)))
         self._edge = MqttEdge(f"bench-devices-{self._prefix}", self._told)
         self._swipes = 0
 
@@ -157,7 +161,7 @@ class Fleet:
         self._swipes += 1
         token = f"SWIPE{self._swipes:08d}"
         connector: int = self._arguments.spare_connector
-        device = self._random.choice(list(self._devices.values()))
+        device = next(self._swiped)
         card = _card(token)
         swipes[token] = time.monotonic_ns()
         self._publish(device, "card", card, 1, connector=connector)
