@@ -7,27 +7,7 @@ from gateway.csms.timestamps import format_time
 from gateway.csms.v16.words import status_result
 from gateway.station.reports import Status
 from gateway.station.requests import AvailabilityRequested, Place
-
-ERROR_CODES = frozenset(
-    {
-        "ConnectorLockFailure",
-        "EVCommunicationError",
-        "GroundFailure",
-        "HighTemperature",
-        "InternalError",
-        "LocalListConflict",
-        "NoError",
-        "OtherError",
-        "OverCurrentFailure",
-        "OverVoltage",
-        "PowerMeterFailure",
-        "PowerSwitchFailure",
-        "ReaderFailure",
-        "ResetFailure",
-        "UnderVoltage",
-        "WeakSignal",
-    }
-)
+from gateway.station.status_reports import ERROR_CODES
 
 
 def _calls(report: Status) -> list[Call]:
