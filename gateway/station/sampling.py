@@ -12,7 +12,7 @@ from gateway.station.records import EndedSampleRecord
 from gateway.station.reports import MeterValues
 
 if TYPE_CHECKING:
-    from gateway.station.model import Sample
+    from gateway.station.model import Moment, Sample
     from gateway.station.records import TransactionRecord
     from gateway.station.state import Connector, Evse, StationState
     from gateway.station.turn import Turn
@@ -251,6 +251,20 @@ def deadline(state: StationState) -> float | None:
 
     Readings come by themselves: whether one is missing is looked at now and then, not at each due time.
     """
+    missing_at = _missing_at(state)
+    return None if missing_at is None else max(missing_at, state.samples_looked_at + _PATIENCE_S)
+
+
+def look(state: StationState, now: Moment) -> None:
+    """Look whether a reading is missing; if none is, not again for a while."""
+    missing_at = _missing_at(state)
+    looked_before = now.monotonic < state.samples_looked_at + _PATIENCE_S
+    if missing_at is not None and now.monotonic < missing_at and not looked_before:
+        state.samples_looked_at = now.monotonic
+
+
+def _missing_at(state: StationState) -> float | None:
+    """When the reading that is due first counts as missing, monotonic."""
     interval = _updated_interval(state)
     if interval <= 0:
         return None
@@ -259,6 +273,4 @@ def deadline(state: StationState) -> float | None:
         for evse in state.evses.values()
         if evse.next_sample is not None and evse.transaction is not None and not evse.transaction.ending
     ]
-    if not due:
-        return None
-    return max(min(due) + _patience(interval), state.samples_looked_at + _PATIENCE_S)
+    return min(due) + _patience(interval) if due else None

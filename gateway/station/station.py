@@ -113,6 +113,7 @@ class Station:
 
     def look_again(self, now: Moment) -> float | None:
         """The deadline as it is now: what came meanwhile may have moved it."""
+        sampling.look(self.state, now)
         self._deadline = self._next_deadline(now)
         return self._deadline
 

@@ -126,13 +126,13 @@ class Csms:
             self._stations[identity] = Station(identity, self.backend, self.ledger, self.answers, self._laws)
         return self._stations[identity]
 
-    async def station(self, identity: str, timeout: float = 5.0) -> Station:
+    async def station(self, identity: str, timeout: float = 20.0) -> Station:
         """The station of that identity as soon as it is connected."""
         station = self.identity(identity)
         await station.connection(timeout=timeout)
         return station
 
-    async def attempts(self, number: int, timeout: float = 5.0) -> list[Handshake]:
+    async def attempts(self, number: int, timeout: float = 20.0) -> list[Handshake]:
         """Wait for the `number`-th attempt to connect; all of them until then."""
         try:
             async with asyncio.timeout(timeout):

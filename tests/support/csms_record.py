@@ -35,7 +35,7 @@ class Record:
         self._consumed: dict[str, int] = defaultdict(int)
         self._changed = asyncio.Event()
 
-    async def expect(self, action: str, where: Fits | None = None, timeout: float = 5.0) -> Call:
+    async def expect(self, action: str, where: Fits | None = None, timeout: float = 20.0) -> Call:
         """The next CALL of that action which fits; what `where` passes over is consumed too: order counts.
 
         Waits over reconnects. AssertionError after `timeout` seconds, saying what came instead.
@@ -52,7 +52,7 @@ class Record:
         first = self._consumed[action]
         return await self.until(next_fitting, timeout, lambda: f"{action} that fits; {self._told(first)}")
 
-    async def expect_each(self, action: str, *wheres: Fits, timeout: float = 5.0) -> list[Call]:
+    async def expect_each(self, action: str, *wheres: Fits, timeout: float = 20.0) -> list[Call]:
         """One CALL for each `where`, whatever order they come in; returned in the order asked for."""
         first = self._consumed[action]
 
@@ -89,7 +89,7 @@ class Record:
     async def until(
         self,
         found: Callable[[], Found | None],
-        timeout: float = 5.0,
+        timeout: float = 20.0,
         wanted: Callable[[], str] = lambda: "what was waited for",
     ) -> Found:
         """Look again after every frame, connect and disconnect, until `found` gives more than None."""

@@ -86,7 +86,7 @@ class Station(Record):
         """Whether the latest connection is open as far as this side knows."""
         return self._socket is not None and self._socket.state is State.OPEN
 
-    async def connection(self, number: int = 1, timeout: float = 5.0) -> None:
+    async def connection(self, number: int = 1, timeout: float = 20.0) -> None:
         """Wait until it is connected for the `number`-th time, or a later one."""
         await self.until(
             lambda: (self.connected and self.connections >= number) or None,
@@ -94,11 +94,11 @@ class Station(Record):
             lambda: f"connection number {number}, there were {self.connections}",
         )
 
-    async def disconnected(self, timeout: float = 5.0) -> None:
+    async def disconnected(self, timeout: float = 20.0) -> None:
         """Wait until it has no connection."""
         await self.until(lambda: self._socket is None or None, timeout, lambda: "end of its connection")
 
-    async def ping(self, number: int = 1, timeout: float = 5.0) -> None:
+    async def ping(self, number: int = 1, timeout: float = 20.0) -> None:
         """Wait until it has sent `number` WebSocket pings in all."""
         await self.until(lambda: self.pings >= number or None, timeout, lambda: f"ping number {number}")
 
@@ -111,7 +111,7 @@ class Station(Record):
         action: str,
         payload: Payload | None = None,
         *,
-        timeout: float = 5.0,
+        timeout: float = 20.0,
         message_id: Json = None,
         checked: bool = True,
         in_turn: bool = True,
@@ -143,7 +143,7 @@ class Station(Record):
             finally:
                 self._pending.pop(key, None)
 
-    async def exchange_raw(self, text: str, timeout: float = 5.0) -> list[Any]:
+    async def exchange_raw(self, text: str, timeout: float = 20.0) -> list[Any]:
         """Send text that no backend should send, and return the station's answer to it as parsed JSON."""
         number = len(self._raw_answers)
         await self.send_raw(text)
@@ -158,12 +158,12 @@ class Station(Record):
         self._raw_ids.append(_id_within(text))
         await self._send_text(text)
 
-    async def round_trip(self, timeout: float = 5.0) -> None:
+    async def round_trip(self, timeout: float = 20.0) -> None:
         """When it returns, all that the station sent before it read a fresh harmless CALL has arrived."""
         action, payload = ROUND_TRIPS[self.version]
         await self.call(action, payload, timeout=timeout)
 
-    async def nothing_more(self, *actions: str, timeout: float = 5.0) -> None:
+    async def nothing_more(self, *actions: str, timeout: float = 20.0) -> None:
         """After a round trip, no CALL of these actions (of any, when none is named) waits to be expected."""
         await self.round_trip(timeout)
         told = ", ".join(f"{call.action} {call.payload}" for call in self.unconsumed(*actions))

@@ -59,7 +59,7 @@ class RunningGateway:
             finally:
                 self._gateway = self._task = None
 
-    async def ended(self, timeout: float = 5.0) -> None:
+    async def ended(self, timeout: float = 20.0) -> None:
         """Wait until it ends by itself; raises what made it fail."""
         if self._task is None:
             raise RuntimeError("the gateway is not running")
@@ -193,7 +193,7 @@ class Site:
         await self.cp.until(lambda: True if self.cp.registration == "Accepted" else None)
         await self.view("garage/0/state", registration="Accepted")
 
-    async def view(self, topic: str, /, timeout: float = 5.0, **fields: Any) -> dict[str, Any]:
+    async def view(self, topic: str, /, timeout: float = 20.0, **fields: Any) -> dict[str, Any]:
         """The next document on `ocpp/<topic>` whose keys have these values."""
         found = await self.mqtt.next(
             f"ocpp/{topic}",
@@ -203,7 +203,7 @@ class Site:
         document: dict[str, Any] = found.json()
         return document
 
-    async def setpoint(self, n: int = 1, timeout: float = 5.0, **fields: Any) -> dict[str, Any]:
+    async def setpoint(self, n: int = 1, timeout: float = 20.0, **fields: Any) -> dict[str, Any]:
         return await self.view(f"garage/{n}/setpoint", timeout, **fields)
 
     async def event(self, n: int, kind: str, event_type: str) -> dict[str, Any]:
@@ -224,7 +224,7 @@ class Site:
         gesture = {"id": f"g{next(self._gestures)}", "id_token": token}
         await self.mqtt.publish(f"ocpp/garage/{n}/card", gesture | more)
 
-    async def ask(self, action: str, payload: Any = None, n: int = 1, timeout: float = 5.0) -> dict[str, Any]:
+    async def ask(self, action: str, payload: Any = None, n: int = 1, timeout: float = 20.0) -> dict[str, Any]:
         """Make a request over MQTT; the answer to it."""
         self.mqtt.forget(f"ocpp/garage/{n}/response/{action}")
         body = payload if payload is None or isinstance(payload, str | dict) else json.dumps(payload)
@@ -277,7 +277,7 @@ class Site:
         await self.unplug(n)
         return ended
 
-    async def until(self, holds: Callable[[], bool], timeout: float = 5.0) -> None:
+    async def until(self, holds: Callable[[], bool], timeout: float = 20.0) -> None:
         """Look again whenever a message has come, until it holds."""
         async with asyncio.timeout(timeout):
             while not holds():

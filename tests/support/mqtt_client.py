@@ -195,7 +195,7 @@ class TestClient:
         return codes[0] if codes else 0
 
     async def next(
-        self, topic_filter: str = "#", timeout: float = 5.0, where: Callable[[Received], bool] | None = None
+        self, topic_filter: str = "#", timeout: float = 20.0, where: Callable[[Received], bool] | None = None
     ) -> Received:
         """Take the oldest message not yet taken that matches; wait up to `timeout` seconds for it."""
 
