@@ -48,12 +48,16 @@ check: $(INSTALLED) ## Lint, format, types, the laws of the architecture, genera
 	$(BIN)/lint-imports
 	@$(BIN)/ocpp-gateway asyncapi | diff -u docs/asyncapi.json - || { \
 	    echo "docs/asyncapi.json is out of date: run 'make format' and commit it."; exit 1; }
+	@$(BIN)/ocpp-gateway acl --any-station | diff -u mosquitto/acl - || { \
+	    echo "mosquitto/acl is out of date: run 'make format' and commit it."; exit 1; }
 
 format: $(INSTALLED) ## Repair what can be repaired: format, order of imports, generated documents
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 	$(BIN)/ocpp-gateway asyncapi > docs/asyncapi.json.new
 	mv docs/asyncapi.json.new docs/asyncapi.json
+	$(BIN)/ocpp-gateway acl --any-station > mosquitto/acl.new
+	mv mosquitto/acl.new mosquitto/acl
 
 bench: $(INSTALLED) mosquitto ## Measure CPU per message, latency, memory per station; last line: BENCH {json}
 	$(BIN)/python -m tests.benchmarks $(ARGS)

@@ -149,6 +149,33 @@ def asyncapi() -> None:
 
 
 @app.command()
+def acl(
+    file: ConfigFile = None,
+    *,
+    any_station: Annotated[
+        bool,
+        typer.Option(
+            "--any-station",
+            help="For whatever stations there are: needs no configuration, and no change later.",
+        ),
+    ] = False,
+) -> None:
+    """Print who may say and hear what on the broker, as mosquitto's acl_file."""
+    from gateway.mqtt.acl import AccountTaken, file_for, file_for_any_station
+
+    if any_station:
+        typer.echo(file_for_any_station(), nl=False)
+        return
+    settings = _settings(file)
+    names = [station.name for station in settings.stations]
+    account = settings.mqtt.username or "gateway"
+    try:
+        typer.echo(file_for(names, prefix=settings.mqtt.prefix, gateway_account=account), nl=False)
+    except AccountTaken as error:
+        _end(str(error), UNUSABLE)
+
+
+@app.command()
 def demo(
     *,
     once: Annotated[

@@ -177,3 +177,21 @@ def test_the_probe_needs_a_port(runner: CliRunner, tmp_path: Path) -> None:
         result.exit_code,
         result.stderr,
     )
+
+
+def test_acl_prints_the_rights_of_a_configuration(runner: CliRunner, tmp_path: Path) -> None:
+    """Its stations, its prefix and its account at the broker; exit code 0."""
+    (tmp_path / "my.yaml").write_text(CONFIG + "mqtt: {prefix: site, username: bridge}\n")
+
+    result = runner.invoke(cli.app, ["acl", "my.yaml"])
+
+    assert 0 == result.exit_code
+    assert "user garage\ntopic write site/garage/+/status\n" in result.stdout
+    assert "user bridge\ntopic read site/#\n" in result.stdout
+
+
+def test_acl_needs_no_configuration_for_any_station(runner: CliRunner) -> None:
+    """`--any-station`: the file that is shipped."""
+    result = runner.invoke(cli.app, ["acl", "--any-station"])
+
+    assert (0, (ROOT / "mosquitto" / "acl").read_text()) == (result.exit_code, result.stdout)

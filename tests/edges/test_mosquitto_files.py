@@ -2,12 +2,14 @@
 
 import asyncio
 import getpass
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.mqtt.acl import file_for
 from tests.support.broker import HOST, Broker
 from tests.support.mqtt_client import ConnectionRefused, TestClient
 
@@ -95,15 +97,16 @@ _MAY_READ = {
 class ShippedBroker(Broker):
     """A mosquitto with the shipped files; their places, the port and the user are this machine's."""
 
-    def __init__(self, directory: Path, *, tls: bool = False) -> None:
+    def __init__(self, directory: Path, *, tls: bool = False, acl: str | None = None) -> None:
+        """`acl`: instead of the shipped one."""
         super().__init__(directory, users=dict.fromkeys(_ACCOUNTS, "secret"), tls=tls)
         places = {"/mosquitto/config": str(self.directory), "/mosquitto/data": str(self.directory / "data")}
         (self.directory / "data").mkdir()
         (self.directory / "conf.d").mkdir()
         (self.directory / "passwords").rename(self.directory / "passwd")
-        acl = self.directory / "acl"
-        acl.write_text((_SHIPPED / "acl").read_text())
-        acl.chmod(0o600)
+        acl_file = self.directory / "acl"
+        acl_file.write_text(acl or (_SHIPPED / "acl").read_text())
+        acl_file.chmod(0o600)
 
         config = _placed((_SHIPPED / "mosquitto.conf").read_text(), places)
         if tls:
@@ -126,10 +129,13 @@ class ShippedBroker(Broker):
         return TestClient(self.port, username=account, password="secret", ca_file=self.ca_file, **options)
 
 
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShippedBroker]:
-    """One broker for all questions about rights."""
-    with ShippedBroker(tmp_path_factory.mktemp("mosquitto")) as running:
+@pytest.fixture(scope="module", params=["shipped", "printed"])
+def broker(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[ShippedBroker]:
+    """One broker for all questions about rights: with the shipped file, and with the one printed for two stations."""
+    acl = file_for(["garage", "carport"], prefix="ocpp") if request.param == "printed" else None
+    with ShippedBroker(tmp_path_factory.mktemp("mosquitto"), acl=acl) as running:
         yield running
 
 
@@ -244,3 +250,55 @@ def _replaced(text: str, old: str, new: str) -> str:
     """Replace what must be there: a shipped file that says something else is not tested by chance."""
     assert old in text, f"the shipped file no longer says {old!r}"
     return text.replace(old, new)
+
+
+def _set_up(directory: Path, *options: str) -> str:
+    """Run `mosquitto/setup` for that directory; what it said."""
+    command = [_SHIPPED / "setup", "--directory", directory, *options]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+async def test_setup_makes_accounts_and_certificates_that_work(tmp_path: Path) -> None:
+    """With what `mosquitto/setup` made, a device comes in by TLS with the password that lies in its file."""
+    with ShippedBroker(tmp_path, tls=True) as broker:
+        broker.stop()
+        for made_before in ("passwd", "certs/ca.pem", "certs/server.pem", "certs/server.key"):
+            (broker.directory / made_before).unlink()
+        said = _set_up(broker.directory, "--station", "garage", "--tls", "localhost", "--tls", HOST)
+        (broker.directory / "passwd").chmod(0o600)
+        broker.start()
+        password = (broker.directory / "secrets" / "garage").read_text()
+        assert password not in said
+
+        options: dict[str, Any] = {"username": "garage", "password": password, "ca_file": broker.ca_file}
+        async with TestClient(broker.port, **options) as device:
+            await device.subscribe("ocpp/garage/1/setpoint")
+            await device.publish("ocpp/garage/1/status", "{}")
+
+        assert 0o600 == (broker.directory / "secrets" / "garage").stat().st_mode & 0o777
+        assert 0o600 == (broker.directory / "certs" / "server.key").stat().st_mode & 0o777
+
+
+def test_setup_leaves_what_exists(tmp_path: Path) -> None:
+    """A second run adds the further station, and changes no account that is there."""
+    _set_up(tmp_path, "--station", "garage")
+    before = (tmp_path / "passwd").read_text()
+
+    said = _set_up(tmp_path, "--station", "garage", "--station", "carport")
+
+    after = (tmp_path / "passwd").read_text()
+    assert after.startswith(before)
+    assert ["carport"] == [line.partition(":")[0] for line in after.removeprefix(before).splitlines()]
+    assert [f"Account carport: its password is in {tmp_path}/secrets/carport"] == said.splitlines()
+
+
+@pytest.mark.parametrize("options", [["--station", "no/name"], ["--unknown"], ["--tls"]])
+def test_setup_refuses_what_it_cannot_use(tmp_path: Path, options: list[str]) -> None:
+    """A name that no topic can have, an unknown option, a missing value: a sentence, and nothing is made."""
+    command = [_SHIPPED / "setup", "--directory", tmp_path, *options]
+
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+
+    assert ended.returncode != 0
+    assert options[-1] in ended.stderr
+    assert not list(tmp_path.iterdir())

@@ -224,7 +224,9 @@ class Site:
         gesture = {"id": f"g{next(self._gestures)}", "id_token": token}
         await self.mqtt.publish(f"ocpp/garage/{n}/card", gesture | more)
 
-    async def ask(self, action: str, payload: Any = None, n: int = 1, timeout: float = 20.0) -> dict[str, Any]:
+    async def ask(
+        self, action: str, payload: Any = None, n: int = 1, timeout: float = 20.0
+    ) -> dict[str, Any]:
         """Make a request over MQTT; the answer to it."""
         self.mqtt.forget(f"ocpp/garage/{n}/response/{action}")
         body = payload if payload is None or isinstance(payload, str | dict) else json.dumps(payload)
