@@ -254,7 +254,7 @@ def _replaced(text: str, old: str, new: str) -> str:
 
 def _set_up(directory: Path, *options: str) -> str:
     """Run `mosquitto/setup` for that directory; what it said."""
-    command = [_SHIPPED / "setup", "--directory", directory, *options]
+    command = [str(_SHIPPED / "setup"), "--directory", str(directory), *options]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
@@ -295,7 +295,7 @@ def test_setup_leaves_what_exists(tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", [["--station", "no/name"], ["--unknown"], ["--tls"]])
 def test_setup_refuses_what_it_cannot_use(tmp_path: Path, options: list[str]) -> None:
     """A name that no topic can have, an unknown option, a missing value: a sentence, and nothing is made."""
-    command = [_SHIPPED / "setup", "--directory", tmp_path, *options]
+    command = [str(_SHIPPED / "setup"), "--directory", str(tmp_path), *options]
 
     ended = subprocess.run(command, check=False, capture_output=True, text=True)
 
