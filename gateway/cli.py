@@ -204,6 +204,20 @@ def demo(
 
 
 @app.command()
+def csms(
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at.", min=0, max=65535)] = 9000,
+) -> None:
+    """Be a small CSMS that accepts every station and every card, and prints each frame: for trying things out."""
+    from gateway.demo.backend import serve
+
+    try:
+        asyncio.run(serve(host, port, typer.echo), debug=debugging())
+    except OSError as error:
+        _end(f"Cannot listen at {host}, port {port}: {error.strerror or error}. Choose another with --port.")
+
+
+@app.command()
 def simulate(  # noqa: PLR0913, PLR0917 - an option each
     url: Annotated[
         str, typer.Option(help="Broker: mqtt://, mqtts://, ws:// or wss://.")
@@ -215,6 +229,12 @@ def simulate(  # noqa: PLR0913, PLR0917 - an option each
             help="Password at the broker; better given by the variable.",
             envvar="MQTT_PASSWORD",
             show_default=False,
+        ),
+    ] = None,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with the password at the broker.", envvar="MQTT_PASSWORD_FILE", show_default=False
         ),
     ] = None,
     ca_file: Annotated[
@@ -273,6 +293,11 @@ def simulate(  # noqa: PLR0913, PLR0917 - an option each
     from gateway.simulator.car import Car
     from gateway.simulator.play import PlayOptions, play
 
+    if password is None and password_file is not None:
+        try:
+            password = password_file.read_text().rstrip("\r\n")
+        except (OSError, UnicodeError) as error:
+            _end(f"The password in {password_file} cannot be read: {error}.", UNUSABLE)
     options = PlayOptions(
         url=url,
         user=user,

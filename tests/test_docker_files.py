@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
+from typer.core import TyperGroup
 
 import gateway
+from gateway import cli
 
 _ROOT = Path(__file__).parents[1]
 _DOCKERFILE = (_ROOT / "docker" / "Dockerfile").read_text()
@@ -20,22 +23,54 @@ def compose() -> dict[str, Any]:
     return loaded
 
 
-@pytest.mark.parametrize("service", ["gateway", "mosquitto"])
+@pytest.mark.parametrize(
+    "service", ["gateway", "mosquitto", "csms", "charger-garage", "charger-plaza", "nodered"]
+)
 def test_a_service_has_no_more_rights_than_it_needs(compose: dict[str, Any], service: str) -> None:
-    """Neither container runs as root, writes outside its volume, or can gain a privilege; both come back."""
+    """No container runs as root, writes outside its volume, or can gain a privilege; each comes back."""
     settings = compose["services"][service]
 
     assert settings["read_only"] is True
     assert ["ALL"] == settings["cap_drop"]
     assert ["no-new-privileges:true"] == settings["security_opt"]
-    assert "unless-stopped" == settings["restart"]
+    assert settings["restart"] in {"unless-stopped", "always"}
     assert int(settings["user"].split(":")[0]) > 0
+
+
+def test_only_the_gateway_and_its_broker_start_unasked(compose: dict[str, Any]) -> None:
+    """The demo and the home are profiles; nothing of the default waits for something that a profile would start."""
+    services = compose["services"]
+    unasked = {name for name, settings in services.items() if "profiles" not in settings}
+
+    assert {"gateway", "mosquitto"} == unasked
+    assert {"demo", "home"} == {p for settings in services.values() for p in settings.get("profiles", ())}
+    assert all(set(services[name].get("depends_on", ())) <= unasked for name in unasked)
+
+
+def test_every_service_is_watched(compose: dict[str, Any]) -> None:
+    """Each that serves something has a health check, in compose or in its image; no log grows without end."""
+    for name, settings in compose["services"].items():
+        watched = "healthcheck" in settings or (name == "gateway" and "HEALTHCHECK" in _DOCKERFILE)
+        assert watched, name
+        assert "max-size" in settings["logging"]["options"], name
+
+
+def test_what_our_image_is_told_to_do_it_understands(compose: dict[str, Any]) -> None:
+    """Every command line of a service of our image is one that the program takes."""
+    ours = {name: s for name, s in compose["services"].items() if s["image"] == "ocpp-mqtt-gateway"}
+    assert {"gateway", "csms", "charger-garage", "charger-plaza"} == set(ours)
+    group = typer.main.get_command(cli.app)
+    assert isinstance(group, TyperGroup)
+
+    for settings in ours.values():
+        name, *arguments = settings["command"]
+        assert name == group.commands[name].make_context(name, list(arguments)).info_name
 
 
 def test_what_is_mounted_exists(compose: dict[str, Any]) -> None:
     """Each directory that a service mounts from the project is there, and mounted read-only."""
     for settings in compose["services"].values():
-        for source, _target, *mode in (volume.split(":") for volume in settings["volumes"]):
+        for source, _target, *mode in (volume.split(":") for volume in settings.get("volumes", ())):
             if source.startswith("."):
                 assert (_ROOT / "docker" / source).resolve().is_dir(), source
                 assert ["ro"] == mode
@@ -48,9 +83,10 @@ def test_secrets_are_files_that_git_ignores(compose: dict[str, Any]) -> None:
     ignored = (_ROOT / ".gitignore").read_text().splitlines()
     files = [secret["file"] for secret in compose["secrets"].values()]
 
-    assert all(name in compose["secrets"] for name in compose["services"]["gateway"]["secrets"])
-    assert all(file.startswith("./secrets/") for file in files)
-    assert "/docker/secrets/" in ignored
+    asked = {name for settings in compose["services"].values() for name in settings.get("secrets", ())}
+    assert asked == set(compose["secrets"])
+    assert {"./secrets", "../mosquitto/secrets"} == {file.rpartition("/")[0] for file in files}
+    assert {"/docker/secrets/", "/mosquitto/secrets/"} <= set(ignored)
 
 
 def test_the_broker_runs_with_our_files(compose: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from gateway.simulator.events import CardPresented, Plugged, Unplugged
 from gateway.simulator.mqtt_edge import MqttEdge
 
 GARAGE, PLAZA = "garage", "plaza"
-"""Names of the stations in config/demo.yaml: on MQTT, and at the CSMS."""
+"""Names of the stations in demo.yaml: on MQTT, and at the CSMS."""
 
 ANNA, BORIS, CAROL, DORA = "04A11A2B3C4D80", "04B0215A77C180", "carol@app.example", "04D02A19E5F080"
 STOLEN = "04DEAD00C0FFEE"

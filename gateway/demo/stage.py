@@ -27,7 +27,7 @@ from gateway.simulator.events import Received
 from gateway.simulator.mqtt_edge import Broker, MqttEdge
 from gateway.store import Store, StoreError
 
-CONFIG = Path(__file__).parents[2] / "config" / "demo.yaml"
+CONFIG = Path(__file__).parent / "demo.yaml"
 
 PLAYED = 0
 FAILED = 1
@@ -200,7 +200,7 @@ def _edge(station: str, connectors: int, broker_url: str, prefix: str, screen: S
 
 
 def _settings(broker_url: str, prefix: str, csms_url: str, store: Path) -> Settings:
-    """config/demo.yaml with this demo's addresses, and nothing of the surrounding environment."""
+    """demo.yaml with this demo's addresses, and nothing of the surrounding environment."""
     if not CONFIG.is_file():
         raise StageError(f"The demo's configuration is missing: {CONFIG}. Run it where the source code is.")
     return load(
