@@ -92,6 +92,7 @@ class _Seen(Struct, frozen=True, kw_only=True):
     quarantined: int
     commits: list[int]
     commit_total_s: float
+    tasks: int
 
     @classmethod
     def now(cls, condition: Condition, counters: Counters, commits: CommitTimes) -> Self:
@@ -105,6 +106,7 @@ class _Seen(Struct, frozen=True, kw_only=True):
             quarantined=counters.quarantined,
             commits=list(commits.counts),
             commit_total_s=commits.total_s,
+            tasks=len(asyncio.all_tasks()),
         )
 
 
@@ -174,6 +176,7 @@ class Health:
             yield from _counted(seen)
             yield _commit_histogram(seen)
             yield from _conditions(seen.condition)
+            yield _gauge("asyncio_tasks", "Tasks of the event loop that are not done", seen.tasks)
 
     def _seen(self) -> _Seen | None:
         """From the event loop, where nobody counts meanwhile; None when it does not come round."""

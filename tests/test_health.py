@@ -152,6 +152,7 @@ async def test_metrics_are_what_was_counted(gateway: Gateway) -> None:
         "ocpp_gateway_queued_reports": "7.0",
         "ocpp_gateway_broker_connected": "1.0",
         "ocpp_gateway_healthy": "1.0",
+        "ocpp_gateway_asyncio_tasks": "1.0",
     }
     assert expected == {name: lines.get(name) for name in expected}
     assert "process_resident_memory_bytes" in lines
