@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gateway.station import availability, reservations, status_reports, tokens
 from gateway.station.model import AuthorizationStatus, IdToken, StopReason, TriggerReason
+from gateway.station.records import GrantRecord
 from gateway.station.state import Grant
 
 if TYPE_CHECKING:
@@ -99,6 +100,81 @@ def assign_station_grant(state: StationState, turn: Turn) -> None:
                 leave_reserved(state, turn, evse)
                 state.station_grant = None
                 return
+
+
+def keep(state: StationState, turn: Turn) -> None:
+    """Remember what was granted and has not begun: whoever showed a card need not do so again after a restart."""
+    if not _same(state.station_grant, state.record.grant):
+        state.record.grant = _record(state.station_grant, turn)
+        state.save(turn)
+    for evse in state.evses.values():
+        grant = None if evse.transaction is not None else evse.grant
+        if not _same(grant, evse.record.grant):
+            evse.record.grant = _record(grant, turn)
+            state.save_evse(turn, evse)
+
+
+def restore(state: StationState, turn: Turn) -> None:
+    """Take up what the former run had granted, for as long as it would have held (# EVConnectionTimeOut)."""
+    state.station_grant = _restored(state, turn, 0, state.record.grant)
+    for evse in state.evses.values():
+        kept = evse.record.grant
+        if evse.transaction is None and kept is not None and (kept.n == 0 or kept.n in state.by_n):
+            evse.grant = _restored(state, turn, kept.n, kept)
+
+
+def _same(grant: Grant | None, kept: GrantRecord | None) -> bool:
+    """Whether the record says what holds; a grant's age is the same by its token, trigger and start request."""
+    if grant is None or kept is None:
+        return grant is None and kept is None
+    return _identity(grant) == _identity(kept)
+
+
+def _identity(grant: Grant | GrantRecord) -> tuple[object, ...]:
+    return (
+        grant.token,
+        grant.group,
+        grant.n,
+        grant.trigger,
+        grant.remote_start_id,
+        grant.remote,
+        grant.reservation_id,
+    )
+
+
+def _record(grant: Grant | None, turn: Turn) -> GrantRecord | None:
+    if grant is None:
+        return None
+    since = turn.now.wall - (turn.now.monotonic - grant.since)
+    return GrantRecord(
+        grant.token,
+        grant.group,
+        grant.n,
+        since,
+        grant.trigger,
+        grant.remote_start_id,
+        grant.remote,
+        grant.reservation_id,
+    )
+
+
+def _restored(state: StationState, turn: Turn, n: int, kept: GrantRecord | None) -> Grant | None:
+    if kept is None:
+        return None
+    age_s = max(0.0, turn.now.wall - kept.since)
+    if age_s >= state.variables.connection_timeout_s:
+        tokens.say(state, turn, n, kept.token, "timeout", None)
+        return None
+    return Grant(
+        kept.token,
+        kept.group,
+        kept.n,
+        turn.now.monotonic - age_s,
+        kept.trigger,
+        kept.remote_start_id,
+        kept.remote,
+        kept.reservation_id,
+    )
 
 
 def group_of(state: StationState, token: IdToken) -> IdToken | None:

@@ -24,6 +24,20 @@ from gateway.station.reports import (
 )
 
 
+class GrantRecord(Struct, frozen=True):
+    """A token may charge, and nothing has begun with it yet; part of an EVSE's or the station's record."""
+
+    token: IdToken
+    group: IdToken | None
+    n: int
+    since: float
+    """Wall-clock seconds of the host; it holds for EVConnectionTimeOut."""
+    trigger: TriggerReason
+    remote_start_id: int | None = None
+    remote: bool = False
+    reservation_id: int | None = None
+
+
 class StationRecord(Struct):
     """Kind `station`, key `main`: what concerns the whole station."""
 
@@ -52,6 +66,8 @@ class StationRecord(Struct):
     """The station's own status (connector 0) as last told."""
     local_list_version: int = 0
     """Of the list in kind `local_list`."""
+    grant: GrantRecord | None = None
+    """Of a token shown at the station's reader, until a connector is plugged."""
 
 
 class EvseRecord(Struct):
@@ -61,6 +77,8 @@ class EvseRecord(Struct):
     operative_scheduled: bool | None = None
     spent: tuple[TxPoint, ...] = ()
     """Start points that a past transaction used up and that still hold."""
+    grant: GrantRecord | None = None
+    """Until its transaction begins, whose record holds it from then on."""
 
 
 class Facts(Struct):

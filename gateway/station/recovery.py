@@ -162,6 +162,7 @@ def restarted(state: StationState, turn: Turn, random_seed: str) -> None:
             continue
         evse.ending_since = now
         sampling.resume(state, turn, evse)
+    grants.restore(state, turn)
 
 
 def device_announced(state: StationState, turn: Turn, event: DeviceAnnounced) -> None:

@@ -330,6 +330,7 @@ class Station:
         sampling.clock_aligned(state, turn)
         reservations.settle(state, turn)
         reservations.tell(state, turn)
+        grants.keep(state, turn)
         status_reports.settle_station(state, turn)
         for evse in state.evses.values():
             for connector in evse.connectors:
