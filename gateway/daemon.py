@@ -9,6 +9,7 @@ import secrets
 import signal
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,6 +18,7 @@ from msgspec.structs import replace
 from gateway import __version__
 from gateway.commits import decoded_records
 from gateway.counters import Counters
+from gateway.csms.link import Link
 from gateway.health import CommitTimes, Condition, Health, HealthPortTaken
 from gateway.logs import FrameLog, configure
 from gateway.mqtt import encoding
@@ -28,7 +30,7 @@ from gateway.mqtt.session import MqttClient
 from gateway.mqtt.timestamps import rfc3339
 from gateway.mqtt.topics import BRIDGE
 from gateway.reception import Reception
-from gateway.runner import Runner
+from gateway.runner import Clock, Runner
 from gateway.station.effects import Respond
 from gateway.station.events import BrokerConnected, BrokerLost, Stopping
 from gateway.store import Store, StoreError, Write
@@ -101,6 +103,7 @@ class Gateway:
             self.counters,
             heard=self._heard,
             bridge_asked=self._bridge_asked,
+            wall=time.time,
         )
         commits = CommitTimes()
         store.on_end = self._store_ended
@@ -148,6 +151,8 @@ class Gateway:
     def _load(self) -> None:
         stored = dict(self._store.load_all())
         folded = {name.casefold(): records for name, records in stored.items()}
+        clock = Clock()
+        link = partial(Link, random=random.random)
         for config in self._settings.station_configs():
             records = decoded_records(config.name, folded.get(config.name.casefold(), {}))
             self.runners[config.name] = Runner(
@@ -158,7 +163,8 @@ class Gateway:
                 outlet=self.outlet,
                 counters=self.counters,
                 frames=self._frames,
-                random=random.random,
+                clock=clock,
+                link=link,
             )
         ours = {name.casefold() for name in self.runners}
         for name in stored:

@@ -46,14 +46,16 @@ class Reception:
         *,
         heard: Callable[[GatewayHeard], None],
         bridge_asked: Callable[[BridgeAsked], None],
+        wall: Callable[[], float],
     ) -> None:
-        """`runners` by the station's name; it may still grow."""
+        """`runners` by the station's name; it may still grow. `wall` tells the time."""
         self._topics = topics
         self._runners = runners
         self._outlet = outlet
         self._counters = counters
         self._heard = heard
         self._bridge_asked = bridge_asked
+        self._wall = wall
         self._complained: dict[str, float] = {}
         self._zones: dict[str, ZoneInfo] = {}
 
@@ -96,7 +98,7 @@ class Reception:
         decoded = decode(
             address,
             message.payload,
-            arrived_at=time.time(),
+            arrived_at=self._wall(),
             retained=message.retain or (message.backlog and not gesture),
             backlog=message.backlog,
             zone=self._zone(address.station),
@@ -146,7 +148,7 @@ class Reception:
         )
         self._outlet.send(
             encoding.bridge_event(
-                self._topics, event_type=event_type, at=time.time(), topic=topic, problems=problems
+                self._topics, event_type=event_type, at=self._wall(), topic=topic, problems=problems
             )
         )
 

@@ -69,10 +69,21 @@ BACKLOG_LIMIT = 20_000
 """Submissions waiting for the disk over all stations, beyond which meter readings (QoS 0) are passed over."""
 
 
-def moment() -> Moment:
-    """The clocks, now; the only place where they are read for a station."""
-    wall = time.time()
-    return Moment(wall, time.monotonic(), wall >= _CLOCK_TRUSTED_AFTER)
+class Clock:
+    """The clocks of this machine, and the loop's timers; the only place where they are read for a station."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    def moment(self) -> Moment:
+        wall = time.time()
+        return Moment(wall, self.monotonic(), wall >= _CLOCK_TRUSTED_AFTER)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def call_at(self, monotonic: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        return self._loop.call_at(monotonic, callback)
 
 
 class Runner:
@@ -88,9 +99,10 @@ class Runner:
         outlet: Outlet,
         counters: Counters,
         frames: FrameLog,
-        random: Callable[[], float],
+        clock: Clock,
+        link: Callable[..., Link],
     ) -> None:
-        """Take up a station; `start` lets it run."""
+        """Take up a station; `start` lets it run. `link` makes its way to the CSMS."""
         self.name = config.name
         self.station = Station(config, records)
         self._store = store
@@ -98,13 +110,12 @@ class Runner:
         self._counters = counters
         self._frames = frames
         self._link_config = link_config
-        self.link = Link(
+        self.link = link(
             link_config,
             offered=self.station.offered_versions,
             opened=self._link_opened,
             received=self._frame_received,
             closed=self._link_closed,
-            random=random,
         )
         self._conversation: Conversation | None = None
         self._asks_begin_after = 0
@@ -119,7 +130,7 @@ class Runner:
         self._register = Register(lambda effect: outlet.setpoint(self.name, effect))
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self._loop = asyncio.get_running_loop()
+        self._clock = clock
         self._ended = False
 
     # -------------------------------------------------------------- life
@@ -175,7 +186,7 @@ class Runner:
     def _handle(self, event: Event, message: Message | None) -> None:
         later: list[Effect] = []
         try:
-            effects = self.station.handle(event, moment())
+            effects = self.station.handle(event, self._clock.moment())
             writes = [encoded(effect) for effect in effects if isinstance(effect, Save)]
         except Exception as error:  # noqa: BLE001 - whatever a fact makes fail must not deafen the gateway (law 3)
             _log.exception(
@@ -262,7 +273,7 @@ class Runner:
     def _ask(self, effect: Ask) -> None:
         if self._conversation is None or effect.ref <= self._asks_begin_after:
             return  # the link went while the disk was written; LinkClosed has told the station
-        for event in self._conversation.ask(effect, time.monotonic()):
+        for event in self._conversation.ask(effect, self._clock.monotonic()):
             self._mailbox.append((event, None))
 
     def _change_link(self, change: ChangeLink) -> None:
@@ -296,7 +307,7 @@ class Runner:
         if conversation is None:
             return
         self._frames.write(self.name, "received", frame)
-        self._mailbox.extend((event, None) for event in conversation.receive(frame, time.monotonic()))
+        self._mailbox.extend((event, None) for event in conversation.receive(frame, self._clock.monotonic()))
         if not self._busy:
             self._drain()
 
@@ -363,18 +374,18 @@ class Runner:
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer_at = max(deadline, self._loop.time() + _SOONEST_S)
-        self._timer = self._loop.call_at(self._timer_at, self._time_up)
+        self._timer_at = max(deadline, self._clock.monotonic() + _SOONEST_S)
+        self._timer = self._clock.call_at(self._timer_at, self._time_up)
 
     def _time_up(self) -> None:
         self._timer = None
-        now = time.monotonic()
+        now = self._clock.monotonic()
         conversation = self._conversation
         if conversation is not None:
             call = conversation.rpc.deadline()
             if call is not None and call <= now:
                 self._mailbox.extend((event, None) for event in conversation.elapsed(now))
-        deadline = self.station.look_again(moment())
+        deadline = self.station.look_again(self._clock.moment())
         if deadline is not None and deadline <= now:
             self._mailbox.append((TimePassed(), None))
         self._drain()
