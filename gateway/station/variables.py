@@ -213,7 +213,8 @@ class Variables:
         if isinstance(definition, str):
             return VariableResult(ref, definition)
         if definition.mutability is Mutability.READ_ONLY:
-            return VariableResult(ref, "Rejected", read_only=True, reason_code="ReadOnly")
+            held = self._text(definition, ref.evse, ref.connector)
+            return VariableResult(ref, "Rejected", held, read_only=True, reason_code="ReadOnly")
         try:
             self._write(definition, normal(definition, text, self._config))
         except VariableError as error:

@@ -66,9 +66,13 @@ def _change(payload: Payload) -> VariablesGiven:
 
 
 def _change_result(payload: Payload, reply: VariablesReply) -> Payload:
-    if reply.results:
-        return {"status": _STATUSES.get(reply.results[0].status, "Rejected")}
-    return {"status": "NotSupported" if key_named(payload["key"]) is None else "Rejected"}
+    key = key_named(payload["key"])
+    if not reply.results or key is None:
+        return {"status": "NotSupported" if key is None else "Rejected"}
+    result = reply.results[0]
+    if result.read_only and result.value == key.given(payload["value"]):
+        return {"status": "Accepted"}  # some backends write all keys at each boot, those of the station's too
+    return {"status": _STATUSES.get(result.status, "Rejected")}
 
 
 BLOCK = Block(
