@@ -27,9 +27,10 @@ def send(
     *,
     reply_ref: int | None = None,
     respond_to: int | None = None,
+    retries: int = 0,
 ) -> bool:
     """Send a command and wait for its result; False when nobody is there to do it."""
-    away = any(connector.away_since is not None for connector in _reached(state, n))
+    away = all(connector.away_since is not None for connector in _reached(state, n))
     if not state.broker_up or away or len(state.commands) >= MOST:
         return False
     ttl_s = state.config.policy.command_timeout_s
@@ -40,9 +41,12 @@ def send(
         turn.now.monotonic + ttl_s,
         reply_ref=reply_ref,
         respond_to=respond_to,
+        arguments=arguments,
+        retries=retries,
+        boot_id=state.record.device_boot_id,
     )
     state.commands[command.id] = command
-    turn.do(Command(n, purpose, command.id, round(ttl_s), arguments, state.record.device_boot_id))
+    turn.do(Command(n, purpose, command.id, round(ttl_s), arguments, command.boot_id))
     return True
 
 
@@ -70,11 +74,16 @@ def time_out(state: StationState, turn: Turn) -> None:
     now = turn.now.monotonic
     for command in [command for command in state.commands.values() if now >= command.deadline]:
         del state.commands[command.id]
-        _finish(state, turn, command, "failed", "the device did not answer in time")
+        info = "the device did not answer in time"
+        data: dict[str, object] = {"id": command.id, "command": command.purpose, "info": info}
+        turn.do(Notify(command.n, "command", "failed", data))
+        _finish(state, turn, command, "failed", info)
 
 
 def _finish(state: StationState, turn: Turn, command: PendingCommand, status: str, info: str) -> None:
     done = status == "accepted"
+    if command.purpose == "reset" and not done:
+        _reset_again(state, turn, command, status)
     if command.purpose == "unlock" and done:
         connector = state.by_n[command.n]
         if connector.record.keep_locked:
@@ -86,6 +95,13 @@ def _finish(state: StationState, turn: Turn, command: PendingCommand, status: st
     if command.respond_to is not None:
         error = None if done else f"{command.purpose}: {status}{f', {info}' if info else ''}"
         turn.do(Respond(command.respond_to, done, {}, error))
+
+
+def _reset_again(state: StationState, turn: Turn, command: PendingCommand, status: str) -> None:
+    """Try again, unless the device has booted since: then it did what was asked of it (# 1.6 ResetRetries)."""
+    booted = command.boot_id is None or command.boot_id != state.record.device_boot_id
+    if command.retries > 0 and not booted and status != "not_supported":
+        send(state, turn, command.n, command.purpose, command.arguments, retries=command.retries - 1)
 
 
 def refuse_csms(state: StationState, turn: Turn) -> None:

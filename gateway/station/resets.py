@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.station import commands, grants, registration
-from gateway.station.effects import CloseLink, Command
+from gateway.station.effects import CloseLink
 from gateway.station.model import BootReason, StopReason, TriggerReason
 from gateway.station.requests import StatusReply
 from gateway.station.state import PendingReset
@@ -97,7 +97,7 @@ def _finish(state: StationState, turn: Turn, reset: PendingReset) -> None:
     commands.refuse_csms(state, turn)
     if "reset" in state.record.commands:
         arguments: dict[str, object] = {"type": "hard" if reset.hard else "soft"}
-        turn.do(Command(0, "reset", state.next_id(turn), 30, arguments, state.record.device_boot_id))
+        commands.send(state, turn, 0, "reset", arguments, retries=state.variables.reset_retries)
     if state.linked:
         turn.do(CloseLink("reset"))
         registration.link_lost(state, turn)

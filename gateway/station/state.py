@@ -228,6 +228,11 @@ class PendingCommand(Struct):
     """The CSMS's CALL that waits."""
     respond_to: int | None = None
     """The MQTT request that waits."""
+    arguments: dict[str, object] = {}
+    retries: int = 0
+    """How often it is sent again when the device did not do it."""
+    boot_id: str | None = None
+    """The boot of the device that it was meant for."""
 
 
 class PendingReset(Struct):

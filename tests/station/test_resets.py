@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.station.effects import Notify
 from gateway.station.model import Policy, TxPoint
 from tests.station.rig import BOTH, CARD, TIMED_OUT, Payload, Rig
 
@@ -207,3 +208,37 @@ def test_the_boot_reason_survives_a_restart_of_the_gateway(version: str) -> None
     rig.restart()
 
     assert "Security ResetOrReboot" in rig.story()
+
+
+@BOTH
+def test_a_reset_that_a_device_did_not_do_is_asked_again(version: str) -> None:
+    """# 1.6 ResetRetries: refused or unanswered, so many times more under ids of their own; then it is said."""
+    rig = booted(version)
+    assert "Accepted" == rig.set("ResetRetries" if version == "1.6" else "OCPPCommCtrlr.ResetRetries", "2")
+    reset(rig, "Hard" if version == "1.6" else "Immediate")
+
+    rig.result("failed", name="reset", info="busy")
+    assert 2 == len(rig.commands("reset"))
+    rig.after(20)
+    assert 3 == len(rig.commands("reset"))
+    rig.after(20)
+
+    assert 3 == len({command.id for command in rig.commands("reset")})
+    told = [(e.event_type, e.data["command"]) for e in rig.done(Notify) if e.kind == "command"]
+    assert [("failed", "reset")] * 3 == told
+
+
+@BOTH
+@pytest.mark.parametrize("how", ["accepted", "reboots", "not_supported"])
+def test_a_reset_that_was_done_or_cannot_be_is_not_repeated(version: str, how: str) -> None:
+    """Answered, or answered by booting, or impossible: once is enough."""
+    rig = booted(version)
+    reset(rig, "Hard" if version == "1.6" else "Immediate")
+
+    if how == "reboots":
+        rig.announce("boot2")
+    else:
+        rig.result(how, name="reset")
+    rig.after(60)
+
+    assert 1 == len(rig.commands("reset"))
