@@ -103,6 +103,7 @@ def test_every_field_of_the_core_can_be_set(loaded: Load) -> None:
               offline_grace_s: 1
               vanished_transaction_s: 2
               after_restart: stop
+              after_tx_profile: nothing
               card_debounce_s: 3
               gesture_max_age_s: 4
               gesture_memory_s: 500
@@ -146,6 +147,7 @@ def test_every_field_of_the_core_can_be_set(loaded: Load) -> None:
             offline_grace_s=1,
             vanished_transaction_s=2,
             after_restart="stop",
+            after_tx_profile="nothing",
             card_debounce_s=3,
             gesture_max_age_s=4,
             gesture_memory_s=500,

@@ -12,6 +12,7 @@ from gateway.station.model import IdToken, TxPoint
 
 Vanished = Literal["faulted", "unavailable"]
 AfterRestart = Literal["resume", "stop"]
+AfterTxProfile = Literal["tx_default", "nothing"]
 TokenType = Literal[
     "Central", "eMAID", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "NoAuthorization"
 ]
@@ -91,6 +92,15 @@ class Policy(Section):
             description="`stop`: the transaction ends with PowerLoss.",
         ),
     ] = _DEFAULTS.after_restart
+    after_tx_profile: Annotated[
+        AfterTxProfile,
+        any_case(get_args(AfterTxProfile)),
+        Field(
+            title="When a TxProfile has run out",
+            description="The TxDefaultProfile limits the rest of the transaction; `nothing`: the test tool for "
+            "1.6 expects that it does not.",
+        ),
+    ] = _DEFAULTS.after_tx_profile
     card_debounce_s: Annotated[
         float,
         Field(

@@ -345,6 +345,8 @@ def _answered_at(state: StationState, turn: Turn, evse: Evse, question: Question
         remote=question.remote,
         remote_start_id=question.remote_start_id,
     )
+    if evse.grant is not None:
+        evse.grant.profile = question.profile
 
 
 # ------------------------------------------------------------------ granting and taking back

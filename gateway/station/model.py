@@ -381,6 +381,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     """A register older than this is measured again before a transaction starts."""
     command_timeout_s: float = 20.0
     """How long an unlock or reset may take before the CSMS gets an honest refusal."""
+    after_tx_profile: Literal["tx_default", "nothing"] = "tx_default"
+    """What limits a transaction whose TxProfile has run out (# K02.FR.08; 1.6 [TC_066] expects nothing)."""
     setpoint_valid_s: int = 90
     meter_state_interval_s: float = 10.0
     """meter/state is published at most this often."""
@@ -434,6 +436,8 @@ class Flavor(Struct, frozen=True, kw_only=True):
     """Whether requests are answered at all while registration is Rejected."""
     unlock_ends_transaction: bool = False
     """UnlockConnector during a transaction stops it (1.6) instead of being refused (2.x)."""
+    unknown_connector_is_error: bool = False
+    """A charging profile for a connector that is not there is answered by CALLERROR (1.6) instead of Rejected."""
     ended_samples_follow_updated: bool = False
     """StopTransaction data are sampled at the interval of MeterValues (1.6), not at their own."""
     reset_reasons: tuple[StopReason, StopReason] = (StopReason.IMMEDIATE_RESET, StopReason.REBOOT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
+from gateway.station.charging_profiles import ChargingProfile
 from gateway.station.model import (
     AuthorizationStatus,
     ChargingState,
@@ -232,6 +233,20 @@ class ReservationRecord(Struct, frozen=True):
     """None: whichever is free."""
     n: int = 0
     """The connector that was named; 0 when any of the EVSE will do."""
+
+
+class ChargingProfileRecord(Struct, frozen=True):
+    """Kind `charging_profile`, key the profile's id."""
+
+    profile: ChargingProfile
+    evse: int = 0
+    """0: the whole station."""
+    n: int = 0
+    """The connector that was named, over the whole station; 0: any of the EVSE."""
+    transaction: str | None = None
+    """Our own id of the transaction that a TxProfile belongs to."""
+    installed_at: float = 0.0
+    """Wall-clock seconds of the CSMS."""
 
 
 class GestureRecord(Struct):

@@ -8,6 +8,7 @@ from gateway.station import grants, outbox, sampling
 from gateway.station.model import BootReason, StopReason, TriggerReason
 from gateway.station.records import (
     CacheRecord,
+    ChargingProfileRecord,
     ConnectorRecord,
     EndedSampleRecord,
     EvseRecord,
@@ -43,6 +44,7 @@ RECORD_TYPES: dict[str, type[Struct]] = {
     "cache": CacheRecord,
     "local_list": ListedRecord,
     "reservation": ReservationRecord,
+    "charging_profile": ChargingProfileRecord,
     "gesture": GestureRecord,
     "variable": VariableRecord,
 }
@@ -96,6 +98,7 @@ def load(config: StationConfig, records: Mapping[str, Mapping[str, Struct]], liv
     state.reservations.update(
         (record.id, record) for record in of("reservation").values() if isinstance(record, ReservationRecord)
     )
+    state.charging.restore(of("charging_profile").values())
     seen = [(key, record) for key, record in of("gesture").items() if isinstance(record, GestureRecord)]
     state.gestures.update(sorted(seen, key=lambda item: item[1].at))
     return state

@@ -16,6 +16,7 @@ from gateway.station import (
     reservations,
     resets,
     sampling,
+    smart_charging,
     tokens,
     triggers,
 )
@@ -25,6 +26,9 @@ from gateway.station.records import VariableRecord
 from gateway.station.requests import (
     AvailabilityRequested,
     CacheClearRequested,
+    ChargingProfileClearRequested,
+    ChargingProfileGiven,
+    CompositeScheduleRequested,
     InventoryRequested,
     LocalListGiven,
     LocalListVersionRequested,
@@ -102,6 +106,12 @@ def _reply(state: StationState, turn: Turn, event: CsmsAsked) -> Reply | None:
             return reservations.requested(state, turn, request)
         case ReservationCancelRequested():
             return reservations.cancel_requested(state, turn, request)
+        case ChargingProfileGiven():
+            return smart_charging.given(state, turn, request)
+        case ChargingProfileClearRequested():
+            return smart_charging.cleared(state, turn, request)
+        case CompositeScheduleRequested():
+            return smart_charging.composite(state, turn, request)
         case TriggerRequested():
             return triggers.requested(state, turn, request)
         case TransactionStatusRequested():
@@ -149,6 +159,10 @@ def _start(state: StationState, turn: Turn, request: StartRequested) -> StatusRe
     numbers = connector_numbers(state, place)
     if numbers is None:
         return StatusReply(status="Rejected", reason_code="UnknownEvse")
+    profile = request.profile
+    refused = None if profile is None else smart_charging.start_refused(state, profile)
+    if refused is not None:
+        return refused
     reply = StatusReply(status="Rejected", reason_code="TxInProgress")
     for n in _best_first(state, numbers, request.token):
         evse = state.evse_of(n)
@@ -172,6 +186,9 @@ def _start(state: StationState, turn: Turn, request: StartRequested) -> StatusRe
         authorization.start_remotely(
             state, turn, evse, n if named else 0, request.token, request.remote_start_id, request.group
         )
+        promised = evse.grant or evse.question
+        if promised is not None:
+            promised.profile = profile
         running = None if transaction is None else transaction.id  # F01.FR.13
         return StatusReply(status="Accepted", transaction=running)
     return reply

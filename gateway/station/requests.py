@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from gateway.station.charging_profiles import ChargingProfile, Period, Purpose, RateUnit
 from gateway.station.model import IdToken, TokenInfo
 
 # ------------------------------------------------------------------ where
@@ -36,8 +37,8 @@ class StartRequested(Request, frozen=True):
     place: Place
     remote_start_id: int | None = None
     group: IdToken | None = None
-    profile: dict[str, object] | None = None
-    """A charging profile in 2.x shape; for the smart charging block."""
+    profile: ChargingProfile | None = None
+    """For the transaction that starts."""
 
 
 class StopRequested(Request, frozen=True):
@@ -143,6 +144,30 @@ class ReservationCancelRequested(Request, frozen=True):
     reservation_id: int
 
 
+class ChargingProfileGiven(Request, frozen=True):
+    """SetChargingProfile (# 1.6 §5.16, K01)."""
+
+    place: Place
+    profile: ChargingProfile
+
+
+class ChargingProfileClearRequested(Request, frozen=True, kw_only=True):
+    """ClearChargingProfile (# 1.6 §5.5, K10); None: whatever it is."""
+
+    profile_id: int | None = None
+    place: Place | None = None
+    purpose: Purpose | None = None
+    stack_level: int | None = None
+
+
+class CompositeScheduleRequested(Request, frozen=True):
+    """GetCompositeSchedule (# 1.6 §5.7, K08)."""
+
+    place: Place
+    duration_s: int
+    unit: RateUnit | None = None
+
+
 class TriggerRequested(Request, frozen=True):
     """TriggerMessage (# 1.6 §5.17, F06)."""
 
@@ -213,6 +238,20 @@ class ListVersionReply(Reply, frozen=True):
     version: int
     """0 while nothing is listed."""
     enabled: bool
+
+
+class CompositeScheduleReply(Reply, frozen=True, kw_only=True):
+    """# 1.6 §5.7, K08; without periods when it is Rejected."""
+
+    status: Literal["Accepted", "Rejected"]
+    evse: int = 0
+    n: int = 0
+    """Over the whole station; 0 is the station, or no connector of the EVSE in particular."""
+    start_at: float = 0.0
+    """Wall-clock seconds of the CSMS."""
+    duration_s: int = 0
+    unit: RateUnit = "A"
+    periods: tuple[Period, ...] = ()
 
 
 class VendorReply(Reply, frozen=True):

@@ -2,54 +2,94 @@
 
 from __future__ import annotations
 
-from math import floor, inf
+from math import inf
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from gateway.station import availability
+from gateway.station import charging_limits as limits
 from gateway.station.effects import SetPoint, SetPointDocument
 from gateway.station.metering import nominal_power_w
 from gateway.station.model import TxPoint
 
 if TYPE_CHECKING:
+    from gateway.station.model import Moment
     from gateway.station.state import Connector, Evse, StationState
     from gateway.station.turn import Turn
 
 OFFER_S = 10.0
 """So long a vehicle that has not charged yet may take to answer an offer, before it counts as suspending."""
 
-_NOISE = 1e-6
-"""16.1 × 10 is 160.99999999999997 in binary, and means 16.1."""
-
 _FLOWING_FIRST = frozenset({TxPoint.ENERGY_TRANSFER, TxPoint.DATA_SIGNED})
 """Start points that are only reached once energy may flow: no transaction is there before."""
 
 
+# ------------------------------------------------------------------ limits
+
+
 def limit_a(state: StationState, turn: Turn, connector: Connector) -> float:
     """The current per phase that the connector may offer now."""
+    return _limits(state, turn, connector)[0]
+
+
+def operator_limit_a(state: StationState, now: Moment, connector: Connector) -> float | None:
+    """What the CSMS allows the connector now, per phase; None when it says nothing."""
+    if not limits.has_profiles(state):
+        return None
+    allowed_a = limits.offer(state, connector, view(state, now)).limit_a
+    return None if allowed_a == inf else limits.rounded_down(allowed_a)
+
+
+def _limits(state: StationState, turn: Turn, connector: Connector) -> tuple[float, int]:
+    """(Current per phase, phases) that the connector may offer now."""
     record = connector.record
-    limits = [connector.config.max_current_a]
-    if record.facts.cable_limit_a is not None:
-        limits.append(record.facts.cable_limit_a)
-    if record.limit_local_a is not None:
-        if connector.limit_local_ends is not None and turn.now.monotonic >= connector.limit_local_ends:
-            record.limit_local_a = record.limit_local_until = connector.limit_local_ends = None
-            state.save_connector(turn, connector)
-        else:
-            limits.append(record.limit_local_a)
-    return floor(max(min(limits), 0.0) * 10 + _NOISE) / 10  # never above what was allowed
+    if connector.limit_local_ends is not None and turn.now.monotonic >= connector.limit_local_ends:
+        record.limit_local_a = record.limit_local_until = connector.limit_local_ends = None
+        state.save_connector(turn, connector)
+    lowest_a, _ = limits.ceiling_a(connector, turn.now.monotonic)
+    if not limits.has_profiles(state):
+        return limits.rounded_down(lowest_a), limits.usable_phases(state, connector)
+    made = limits.offer(state, connector, view(state, turn.now))
+    return limits.rounded_down(min(lowest_a, made.limit_a)), made.phases
 
 
 def can_meet(connector: Connector, limit: float) -> bool:
-    """Whether the connector can charge within a limit; a switch cannot charge with less than its draw."""
-    config = connector.config
-    least = config.max_current_a if config.limiting == "on_off" else config.min_current_a
-    return limit >= least
+    """Whether the connector can charge within a limit."""
+    return limit >= limits.least_a(connector.config)
+
+
+def view(state: StationState, now: Moment) -> limits.View:
+    """This instant; who is there first is served first from the station's maximum."""
+    sharers: list[tuple[float, int, Connector]] = []
+    if limits.has_station_maximum(state):
+        for evse in state.evses.values():
+            since = inf if evse.transaction is None else evse.transaction.started_at
+            sharers += [
+                (since, connector.config.n, connector)
+                for connector in evse.connectors
+                if _permitted(state, evse, connector)
+            ]
+    return limits.View(
+        now, state.stamp(now.wall), sharers=tuple(connector for *_, connector in sorted(sharers))
+    )
+
+
+def connector_of(state: StationState, evse_id: int, n: int) -> Connector:
+    """The connector that is named, or the one that its EVSE uses."""
+    return state.by_n[n] if n else availability.active_connector(state.evses[evse_id])
+
+
+# ------------------------------------------------------------------ what is said
 
 
 def may_energize(state: StationState, evse: Evse, connector: Connector, limit: float) -> bool:
     """All that must be true before a contactor closes."""
+    return _permitted(state, evse, connector) and can_meet(connector, limit)
+
+
+def _permitted(state: StationState, evse: Evse, connector: Connector) -> bool:
+    """All but the limit."""
     transaction = evse.transaction
     if transaction is not None:
         permitted = (
@@ -71,18 +111,30 @@ def may_energize(state: StationState, evse: Evse, connector: Connector, limit: f
         and not availability.is_faulted(connector)
         and (transaction is not None or availability.is_operative(state, evse, connector))
         and (state.reset is None or state.reset.waiting_for_idle)
-        and can_meet(connector, limit)
     )
 
 
 def settle(state: StationState, turn: Turn, evse: Evse, connector: Connector) -> None:
     """Publish the connector's setpoint when anything in it changed; an off needs no commit first."""
-    limit = limit_a(state, turn, connector)
+    old = connector.setpoint
+    wanted = _wanted(state, turn, evse, connector)
+    _await_draw(turn, evse, connector, offered=wanted.energize)
+    if wanted == old:
+        return
+    if wanted.energize and limits.has_station_maximum(state):
+        _make_room(state, turn, connector)
+    connector.setpoint = replace(wanted, revision=state.next_number(turn))
+    _note_switching(evse, old, connector.setpoint)
+    turn.do(SetPoint(connector.config.n, connector.setpoint))
+
+
+def _wanted(state: StationState, turn: Turn, evse: Evse, connector: Connector) -> SetPointDocument:
+    """The setpoint as it should be, with the revision that it has."""
+    limit, phases = _limits(state, turn, connector)
     transaction = evse.transaction
     here = transaction is not None and transaction.n == connector.config.n
-    phases = connector.record.facts.phases or connector.config.phases
     old = connector.setpoint
-    wanted = SetPointDocument(
+    return SetPointDocument(
         energize=may_energize(state, evse, connector, limit),
         limit_a=limit,
         limit_w=nominal_power_w(connector.config, limit, phases),
@@ -94,12 +146,20 @@ def settle(state: StationState, turn: Turn, evse: Evse, connector: Connector) ->
         epoch=state.epoch,
         valid_s=state.config.policy.setpoint_valid_s,
     )
-    _await_draw(turn, evse, connector, offered=wanted.energize)
-    if wanted == old:
-        return
-    connector.setpoint = replace(wanted, revision=state.next_number(turn))
-    _note_switching(evse, old, connector.setpoint)
-    turn.do(SetPoint(connector.config.n, connector.setpoint))
+
+
+def _make_room(state: StationState, turn: Turn, joining: Connector) -> None:
+    """Before one is given more of the station's maximum, those that have to do with less are told."""
+    for evse in state.evses.values():
+        for connector in evse.connectors:
+            old = connector.setpoint
+            if connector is joining or old is None or not old.energize:
+                continue
+            wanted = _wanted(state, turn, evse, connector)
+            if not wanted.energize or wanted.limit_a < old.limit_a:
+                connector.setpoint = replace(wanted, revision=state.next_number(turn))
+                _note_switching(evse, old, connector.setpoint)
+                turn.do(SetPoint(connector.config.n, connector.setpoint))
 
 
 def _await_draw(turn: Turn, evse: Evse, connector: Connector, *, offered: bool) -> None:

@@ -8,12 +8,14 @@ from uuid import UUID, uuid5
 
 from msgspec import Struct
 
+from gateway.station.charging_limits import Charging
 from gateway.station.model import AuthorizationStatus, TxPoint
 from gateway.station.outbox import Outbox
 from gateway.station.records import ConnectorRecord, EvseRecord, StationRecord, TransactionRecord
 from gateway.station.variables import Variables
 
 if TYPE_CHECKING:
+    from gateway.station.charging_profiles import ChargingProfile
     from gateway.station.effects import (
         ConnectorView,
         MeterView,
@@ -57,6 +59,8 @@ class Grant(Struct):
     remote_start_id: int | None = None
     remote: bool = False
     reservation_id: int | None = None
+    profile: ChargingProfile | None = None
+    """Came with a remote start, for the transaction that begins."""
 
 
 class Question(Struct):
@@ -70,6 +74,7 @@ class Question(Struct):
     remote: bool = False
     remote_start_id: int | None = None
     gesture: str | None = None
+    profile: ChargingProfile | None = None
 
 
 class Beginning(Struct):
@@ -261,6 +266,7 @@ class StationState:
         "broker_up",
         "by_n",
         "cache",
+        "charging",
         "commands",
         "config",
         "counter",
@@ -327,6 +333,7 @@ class StationState:
         self.reservations: dict[int, ReservationRecord] = {}
         self.reserve_told: dict[int, tuple[int, float] | None] = {}
         """Connector → (reservation, its end in host time) as its device was told."""
+        self.charging = Charging()
         self.gestures: dict[str, GestureRecord] = {}
         """In order of time."""
         self.debounce: dict[tuple[int, str], float] = {}

@@ -25,11 +25,13 @@ from gateway.station import (
     resets,
     sampling,
     setpoints,
+    smart_charging,
     status_reports,
     transaction_end,
     transactions,
     views,
 )
+from gateway.station import charging_limits as limits
 from gateway.station.effects import Notify
 from gateway.station.events import (
     ActionRequested,
@@ -113,6 +115,7 @@ class Station:
 
     def look_again(self, now: Moment) -> float | None:
         """The deadline as it is now: what came meanwhile may have moved it."""
+        self.state.wall_now = self.state.stamp(now.wall)
         sampling.look(self.state, now)
         self._deadline = self._next_deadline(now)
         return self._deadline
@@ -214,6 +217,8 @@ class Station:
         ending = transaction is not None and (transaction.ending or transaction.energy_limit_wh is not None)
         signed = event.signed is not None and transaction is None
         if returned or ending or signed or evse.beginning is not None or metering.draws(connector) != drew:
+            return True
+        if smart_charging.clock_was_set(state):
             return True
         if transaction is not None:
             views.show_transaction(state, turn, evse)
@@ -320,6 +325,10 @@ class Station:
         grants.assign_station_grant(state, turn)
         for evse in state.evses.values():
             self._settle_evse(turn, evse)
+        smart_charging.settle(state, turn)
+        if limits.has_station_maximum(state):
+            for evse in state.evses.values():
+                self._settle_evse(turn, evse)  # what one has given up is shared by the others
         reset = state.reset
         happened = operation.settle(state, turn)
         resets.settle(state, turn)
@@ -338,6 +347,7 @@ class Station:
         outbox.hand_out(state, turn)
         inventory.hand_out(state, turn)
         views.settle(state, turn)
+        smart_charging.look_ahead(state, turn.now)
 
     def _settle_evse(self, turn: Turn, evse: Evse) -> None:
         """Transaction and setpoints depend on each other: once more as long as anything has changed."""
@@ -366,6 +376,7 @@ class Station:
             outbox.deadline(state),
             presence.deadline(state),
             reservations.deadline(state, now),
+            smart_charging.deadline(state, now),
         ]
         if state.linked:
             times += [state.boot_retry_at, state.heartbeat_at if state.accepted else None]

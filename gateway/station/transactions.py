@@ -12,6 +12,7 @@ from gateway.station import (
     reservations,
     sampling,
     setpoints,
+    smart_charging,
     tokens,
     transaction_end,
 )
@@ -68,6 +69,7 @@ def settle(state: StationState, turn: Turn, evse: Evse) -> None:
         _notice_unplugging(state, turn, evse, transaction)
         if evse.grant is not None and not transaction.authorized:
             _authorize(state, turn, transaction, evse.grant)
+            smart_charging.transaction_began(state, turn, evse)
             if state.epoch:
                 setpoints.settle(state, turn, evse, availability.active_connector(evse))
         held = points(evse)
@@ -206,6 +208,7 @@ def _start(
     if evse.grant is not None:
         _authorize(state, turn, transaction, evse.grant)
         transaction.token_told = True
+    smart_charging.transaction_began(state, turn, evse)
     if state.epoch:
         setpoints.settle(state, turn, evse, connector)  # what is offered is part of what is told
     transaction.charging_state = availability.charging_state(evse, connector)

@@ -146,6 +146,13 @@ class Variables:
     reservations_enabled = _Getter[bool]("ReservationCtrlr", "Enabled")
     reserve_unspecific = _Getter[bool]("ReservationCtrlr", "NonEvseSpecific")
 
+    profile_stack_level = _Getter[int](HIDDEN, "ChargeProfileMaxStackLevel")
+    schedule_periods = _Getter[int](HIDDEN, "ChargingScheduleMaxPeriods")
+    profiles_installed = _Getter[int](HIDDEN, "MaxChargingProfilesInstalled")
+    rate_units = _Getter[tuple[str, ...]](HIDDEN, "ChargingScheduleAllowedChargingRateUnit")
+    phase_switching = _Getter[bool](HIDDEN, "ConnectorSwitch3to1PhaseSupported")
+    """Whether devices charge with one phase when the setpoint says so."""
+
     minimum_status_duration_s = _Getter[int](HIDDEN, "MinimumStatusDuration")
     stop_sampled_measurands_16 = _Getter[tuple[str, ...]](HIDDEN, "StopTxnSampledData")
     """1.6 StopTxnSampledData: of transactions pinned to 1.6 instead of `ended_measurands`."""

@@ -139,7 +139,7 @@ def _connector(state: StationState, turn: Turn, evse: Evse, connector: Connector
         operative=availability.is_operative(state, evse, connector),
         reservation=None if evse.reserved is None else evse.reserved.id,
         limit_local_a=connector.record.limit_local_a,
-        limit_operator_a=None,
+        limit_operator_a=setpoints.operator_limit_a(state, turn.now, connector),
         limit_device_a=facts.limit_a,
         limit_a=limit_a,
         online=connector.away_since is None,

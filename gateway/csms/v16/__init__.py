@@ -11,6 +11,7 @@ from gateway.csms.v16 import (
     remote,
     reservation,
     security,
+    smart_charging,
     transactions,
     vendor,
 )
@@ -26,6 +27,7 @@ FLAVOR = Flavor(
     status_after_reconnect=False,
     answers_while_rejected=False,  # 1.6 §4.2
     unlock_ends_transaction=True,  # 1.6 §5.18
+    unknown_connector_is_error=True,  # 1.6 errata 3.38
     ended_samples_follow_updated=True,
     reset_reasons=(StopReason.HARD_RESET, StopReason.SOFT_RESET),
 )
@@ -45,6 +47,7 @@ DIALECT = Dialect.of_blocks(
         remote.BLOCK,
         local_list.BLOCK,
         reservation.BLOCK,
+        smart_charging.BLOCK,
         security.BLOCK,
         vendor.BLOCK,
         _WITHOUT_WORDS,

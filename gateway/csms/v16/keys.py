@@ -10,7 +10,9 @@ from gateway.csms.v16.metering import MEASURANDS, PHASES, REGISTER
 from gateway.station.requests import VariableRef
 from gateway.station.variable_definitions import HIDDEN
 
-PROFILES = frozenset({"Core", "LocalAuthListManagement", "RemoteTrigger", "Reservation", "Security"})
+PROFILES = frozenset(
+    {"Core", "LocalAuthListManagement", "RemoteTrigger", "Reservation", "Security", "SmartCharging"}
+)
 """Keys of other profiles are not known until the station supports those."""
 
 
@@ -184,13 +186,11 @@ _TABLE = (
         "LocalAuthListManagement", _NUMBER, "SendLocalListMaxLength", "LocalAuthListCtrlr", "ItemsPerMessage"
     ),
     _row("Reservation", _FLAG, "ReserveConnectorZeroSupported", "ReservationCtrlr", "NonEvseSpecific"),
-    _row("SmartCharging", _NUMBER, "ChargeProfileMaxStackLevel", "SmartChargingCtrlr", "ProfileStackLevel"),
-    _row(
-        *("SmartCharging", _RATE_UNITS, "ChargingScheduleAllowedChargingRateUnit"),
-        *("SmartChargingCtrlr", "RateUnit"),
-    ),
-    _row("SmartCharging", _NUMBER, "ChargingScheduleMaxPeriods", "SmartChargingCtrlr", "PeriodsPerSchedule"),
-    _row("SmartCharging", _FLAG, "ConnectorSwitch3to1PhaseSupported", "SmartChargingCtrlr", "Phases3to1"),
+    # No adapters on SmartChargingCtrlr: under 2.x the station does not claim it yet.
+    _row("SmartCharging", _NUMBER, "ChargeProfileMaxStackLevel"),
+    _row("SmartCharging", _RATE_UNITS, "ChargingScheduleAllowedChargingRateUnit"),
+    _row("SmartCharging", _NUMBER, "ChargingScheduleMaxPeriods"),
+    _row("SmartCharging", _FLAG, "ConnectorSwitch3to1PhaseSupported"),
     _row("SmartCharging", _NUMBER, "MaxChargingProfilesInstalled"),
     _row(
         *("FirmwareManagement", _LIST, "SupportedFileTransferProtocols"),

@@ -22,8 +22,7 @@ def _start(payload: Payload) -> StartRequested:
         place=Place(evse=payload.get("evseId")),
         remote_start_id=payload["remoteStartId"],
         group=None if group is None else token_of(group),
-        profile=payload.get("chargingProfile"),
-    )
+    )  # F01: a chargingProfile is ignored where there is no smart charging
 
 
 _accepted_or_rejected = status_result("Accepted")

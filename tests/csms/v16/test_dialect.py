@@ -26,8 +26,10 @@ def test_what_is_handled_is_known_to_the_schemas() -> None:
         "ChangeAvailability",
         "ChangeConfiguration",
         "ClearCache",
+        "ClearChargingProfile",
         "DataTransfer",
         "ExtendedTriggerMessage",
+        "GetCompositeSchedule",
         "GetConfiguration",
         "GetLocalListVersion",
         "RemoteStartTransaction",
@@ -35,6 +37,7 @@ def test_what_is_handled_is_known_to_the_schemas() -> None:
         "ReserveNow",
         "Reset",
         "SendLocalList",
+        "SetChargingProfile",
         "TriggerMessage",
         "UnlockConnector",
     }

@@ -8,6 +8,9 @@ from gateway.station.variables import Variables
 
 REQUIRED = {
     "AuthorizeRemoteTxRequests": False,
+    "ChargeProfileMaxStackLevel": True,
+    "ChargingScheduleAllowedChargingRateUnit": True,
+    "ChargingScheduleMaxPeriods": True,
     "ClockAlignedDataInterval": False,
     "ConnectionTimeOut": False,
     "ConnectorPhaseRotation": False,
@@ -17,6 +20,7 @@ REQUIRED = {
     "LocalAuthListMaxLength": True,
     "LocalAuthorizeOffline": False,
     "LocalPreAuthorize": False,
+    "MaxChargingProfilesInstalled": True,
     "MeterValuesAlignedData": False,
     "MeterValuesSampledData": False,
     "MeterValueSampleInterval": False,
@@ -80,8 +84,7 @@ def test_names_are_unique_in_any_case() -> None:
 
 def test_keys_of_profiles_that_are_not_supported_are_unknown() -> None:
     """They come with their profile."""
-    for name in ("SupportedFileTransferProtocols", "ChargeProfileMaxStackLevel"):
-        assert key_named(name) is None
+    assert key_named("SupportedFileTransferProtocols") is None
 
 
 def test_the_name_of_the_variable_as_settings_write_it() -> None:

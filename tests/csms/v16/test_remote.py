@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gateway.csms.v16.smart_charging import profile_of
 from gateway.station.model import IdToken
 from gateway.station.requests import (
     Place,
@@ -16,6 +17,16 @@ from gateway.station.requests import (
 from tests.csms.v16.wire import heard, replied
 
 START: dict[str, Any] = {"idTag": "REMOTE1"}
+PROFILE = {
+    "chargingProfileId": 4,
+    "stackLevel": 0,
+    "chargingProfilePurpose": "TxProfile",
+    "chargingProfileKind": "Relative",
+    "chargingSchedule": {
+        "chargingRateUnit": "W",
+        "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 6000.0}],
+    },
+}
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
@@ -32,60 +43,11 @@ def test_a_remote_start_anywhere() -> None:
 
 
 def test_a_remote_start_with_a_profile() -> None:
-    """The profile takes the shape of 2.x; nothing of it is lost."""
-    schedule = {
-        "chargingRateUnit": "A",
-        "startSchedule": "2026-01-31T12:00:00Z",
-        "duration": 3600,
-        "minChargingRate": 6.0,
-        "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 16.0, "numberPhases": 3}],
-    }
-    profile = {
-        "chargingProfileId": 4,
-        "transactionId": 12,
-        "stackLevel": 1,
-        "chargingProfilePurpose": "TxProfile",
-        "chargingProfileKind": "Recurring",
-        "recurrencyKind": "Daily",
-        "validFrom": "2026-01-31T12:00:00Z",
-        "validTo": "2026-02-01T12:00:00Z",
-        "chargingSchedule": schedule,
-    }
-
-    request = heard("RemoteStartTransaction", {**START, "chargingProfile": profile})
+    """What it is in full: see test_smart_charging.py."""
+    request = heard("RemoteStartTransaction", {**START, "chargingProfile": PROFILE})
 
     assert isinstance(request, StartRequested)
-    assert request.profile == {
-        "id": 4,
-        "transactionId": 12,
-        "stackLevel": 1,
-        "chargingProfilePurpose": "TxProfile",
-        "chargingProfileKind": "Recurring",
-        "recurrencyKind": "Daily",
-        "validFrom": "2026-01-31T12:00:00Z",
-        "validTo": "2026-02-01T12:00:00Z",
-        "chargingSchedule": [{"id": 4, **schedule}],
-    }
-
-
-def test_a_profile_of_the_station() -> None:
-    """Its purpose is spelt otherwise in 2.x, so that the core can refuse it by its name ([TC_060])."""
-    profile = {
-        "chargingProfileId": 4,
-        "stackLevel": 0,
-        "chargingProfilePurpose": "ChargePointMaxProfile",
-        "chargingProfileKind": "Absolute",
-        "chargingSchedule": {
-            "chargingRateUnit": "W",
-            "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 6000.0}],
-        },
-    }
-
-    request = heard("RemoteStartTransaction", {**START, "chargingProfile": profile})
-
-    assert isinstance(request, StartRequested)
-    assert request.profile is not None
-    assert request.profile["chargingProfilePurpose"] == "ChargingStationMaxProfile"
+    assert request.profile == profile_of(PROFILE)
 
 
 def test_a_remote_stop() -> None:

@@ -26,7 +26,7 @@ def test_a_remote_start_anywhere() -> None:
 
 
 def test_a_remote_start_with_everything() -> None:
-    """# F01; the profile keeps its shape, it is the core's own."""
+    """# F01; without smart charging the profile counts for nothing ([TC_K_38])."""
     profile = {
         "id": 1,
         "stackLevel": 0,
@@ -48,7 +48,6 @@ def test_a_remote_start_with_everything() -> None:
         Place(evse=2),
         remote_start_id=0,
         group=IdToken("G", "Local"),
-        profile=profile,
     )
 
 
