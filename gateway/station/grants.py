@@ -139,6 +139,7 @@ def _identity(grant: Grant | GrantRecord) -> tuple[object, ...]:
         grant.remote_start_id,
         grant.remote,
         grant.reservation_id,
+        grant.profile,
     )
 
 
@@ -155,6 +156,7 @@ def _record(grant: Grant | None, turn: Turn) -> GrantRecord | None:
         grant.remote_start_id,
         grant.remote,
         grant.reservation_id,
+        grant.profile,
     )
 
 
@@ -174,6 +176,7 @@ def _restored(state: StationState, turn: Turn, n: int, kept: GrantRecord | None)
         kept.remote_start_id,
         kept.remote,
         kept.reservation_id,
+        kept.profile,
     )
 
 

@@ -37,6 +37,8 @@ class GrantRecord(Struct, frozen=True):
     remote_start_id: int | None = None
     remote: bool = False
     reservation_id: int | None = None
+    profile: ChargingProfile | None = None
+    """Came with a remote start."""
 
 
 class StationRecord(Struct):

@@ -899,6 +899,19 @@ def test_profiles_survive_a_restart() -> None:
     assert 12 == limit(rig)
 
 
+def test_a_profile_that_waits_for_its_transaction_survives_a_restart_with_it() -> None:
+    """Remote start, restart, plug."""
+    rig = booted()
+    start(rig, profile(TX, (0, 8)))
+    rig.after(10)
+
+    rig.restart()
+    rig.plug()
+
+    assert rig.transaction() is not None
+    assert 8 == limit(rig)
+
+
 def test_a_profile_whose_transaction_is_gone_is_not_kept_over_a_restart() -> None:
     """Whatever the reason."""
     rig = charging()
