@@ -149,6 +149,12 @@ def is_plugged(evse: Evse, connector: Connector) -> bool:
     return evse.grant is not None and evse.grant.n in {0, connector.config.n}
 
 
+def keeps_cable(connector: Connector) -> bool:
+    """Whether a detachable cable is left in the socket, with no vehicle at its other end (# [TC_005_1])."""
+    facts = connector.record.facts
+    return not connector.config.fixed_cable and not facts.plugged and facts.cable == "socket"
+
+
 def active_connector(evse: Evse) -> Connector:
     """The connector that the EVSE uses, or would use."""
     transaction, grant = evse.transaction, evse.grant
@@ -176,7 +182,8 @@ def fine_status(state: StationState, evse: Evse, connector: Connector) -> Connec
     if evse.reserved is not None and evse.grant is None and transaction is None:
         return _S.RESERVED  # whoever else plugs in, until the token is shown (# 1.6 §4.9 G2, G01.FR.09)
     plugged = is_plugged(evse, connector)
-    if plugged and (connector.record.ended_in_plug_session or transaction is not None) and evse.grant is None:
+    ended = connector.record.ended_in_plug_session or transaction is not None
+    if ended and evse.grant is None and (plugged or keeps_cable(connector)):
         return _S.FINISHING
     granted = evse.grant is not None and evse.grant.n in {0, connector.config.n}
     if plugged or granted:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, assert_never, cast
 
 from gateway.station import (
     authorization,
+    availability,
     commands,
     device_reports,
     facts,
@@ -240,8 +241,9 @@ class Station:
             return False
         if known.plugged and not plugged:
             evse.trigger = evse.trigger or TriggerReason.CABLE_PLUGGED_IN
+        if False in (known.plugged, plugged):
+            connector.record.ended_in_plug_session &= availability.keeps_cable(connector)
         if known.plugged is False:
-            connector.record.ended_in_plug_session = False
             connector.signed = connector.signed if evse.transaction is not None else None
         if returned:
             transaction_end.heard_again(state, turn, evse, connector)

@@ -200,7 +200,7 @@ def finish(
     connector.signed = None
     evse.record.spent = tuple(sorted(set(transaction.reached) & held))
     state.save_evse(turn, evse)
-    if availability.is_plugged(evse, connector):
+    if availability.is_plugged(evse, connector) or availability.keeps_cable(connector):
         connector.record.ended_in_plug_session = True
     state.save_connector(turn, connector)
     turn.do(Notify(connector.config.n, "transaction", "ended", events.summary(state, transaction)))

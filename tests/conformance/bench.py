@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from gateway.mqtt.session import MqttClient
     from gateway.store import Store, Write
     from gateway.store.store import Done
-    from tests.support.csms_answers import Rule
+    from tests.support.csms_answers import Backend, Rule
     from tests.support.csms_record import Frame
 
 STATION = "garage"
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()
-_PATIENCE_S = 5.0
+_PATIENCE_S = 3.0
 """For work that the gateway does outside of its loop; whatever else happens needs no waiting at all."""
 _TALKS_EVERY_S = 240.0
 """Devices repeat their whole status at least every five minutes."""
@@ -397,8 +397,8 @@ class Bench(ChargingStation):
         return self.csms.frames
 
     @property
-    def tokens(self) -> dict[str, Payload]:
-        return self.csms.backend.tokens
+    def backend(self) -> Backend:
+        return self.csms.backend
 
     @property
     def answers(self) -> dict[str, Rule]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.conformance.device import Device
-    from tests.support.csms_answers import Rule
+    from tests.support.csms_answers import Backend, Rule
     from tests.support.csms_record import Frame
 
 TAG = "04A2B3C4D5"
@@ -52,8 +52,8 @@ class ChargingStation(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def tokens(self) -> dict[str, Payload]:
-        """By idTag: the whole idTagInfo that the CSMS answers; any other tag is Accepted."""
+    def backend(self) -> Backend:
+        """What the CSMS's friendly answers draw on."""
 
     @property
     @abc.abstractmethod
@@ -122,7 +122,8 @@ class ChargingStation(abc.ABC):
         return self._said[self._taken - 1]
 
     def _story(self, last: int = 12) -> str:
-        return "\n".join(f"  {said}" for said in self.said()[:][-last:]) or "  nothing"
+        story = "\n".join(f"  {said}" for said in self.said()[: self._taken + 1][-last:]) or "  nothing"
+        return "\n".join([story, *self.violations()])
 
     async def expect(self, action: str, /, **fields: Any) -> Payload:
         """The very next frame is this CALL, with exactly these fields; its payload."""
@@ -174,6 +175,22 @@ class ChargingStation(abc.ABC):
 
     # -------------------------------------------------------------- the CSMS
 
+    @property
+    def tokens(self) -> dict[str, Payload]:
+        """By idTag: the whole idTagInfo that the CSMS answers; any other tag is Accepted."""
+        return self.backend.tokens
+
+    def registers(self, status: str, interval_s: int) -> None:
+        """What the next BootNotification is answered."""
+        self.answer_next(
+            "BootNotification",
+            lambda _call: {
+                "status": status,
+                "currentTime": self.backend.current_time(),
+                "interval": interval_s,
+            },
+        )
+
     async def ask(self, action: str, /, **payload: Any) -> Payload:
         """The CSMS asks, and the next frame is the reply: its payload. CallError when it is a CALLERROR."""
         await self.send(action, **payload)
@@ -217,7 +234,14 @@ class ChargingStation(abc.ABC):
         """At the vehicle's side; the contactor opens with it."""
         outlet = self.device.outlets[n]
         outlet.plugged = outlet.energized = False
-        self.device.status(n, plugged=False, energized=False, charging=False)
+        self.device.status(n, plugged=False, cable="none", energized=False, charging=False)
+        await self.settle()
+
+    async def ev_side_unplug(self, n: int = 1) -> None:
+        """A detachable cable is pulled at the vehicle; it stays in our socket."""
+        outlet = self.device.outlets[n]
+        outlet.plugged = outlet.energized = False
+        self.device.status(n, cable="socket", energized=False, charging=False)
         await self.settle()
 
     async def card(self, tag: str = TAG, n: int = 1) -> None:

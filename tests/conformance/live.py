@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from tests.support.csms_answers import Rule
+    from tests.support.csms_answers import Backend, Rule
     from tests.support.csms_record import Frame
     from tests.support.csms_station import Station
 
@@ -120,8 +120,8 @@ class Live(ChargingStation):
         return [frame for frame in self.cp.frames if not _is_ours(frame.text)]
 
     @property
-    def tokens(self) -> dict[str, Payload]:
-        return self.csms.tokens
+    def backend(self) -> Backend:
+        return self.csms.backend
 
     @property
     def answers(self) -> dict[str, Rule]:
