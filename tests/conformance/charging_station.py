@@ -281,14 +281,14 @@ class ChargingStation(abc.ABC):
 
     # -------------------------------------------------------------- beginnings of many cases
 
-    async def expect_boot(self, event: str | None = "StartupOfTheDevice", **statuses: str) -> None:
+    async def expect_boot(self, why: str | None = None, **statuses: str) -> None:
         """BootNotification, and a status of each connector, `Available` unless given as `c1="Faulted"`.
 
-        Between them the security event of a boot, which whitepaper and gateway have and the cases do not mention.
+        Between them the security event of a boot, which the whitepaper has and the cases do not mention; `why`
+        is its techInfo: RemoteReset, ApplicationReset.
         """
         await self.expect("BootNotification", **BOOT)
-        if event is not None:
-            await self.expect("SecurityEventNotification", type=event)
+        await self.expect_frame(boot_event(why))
         await self.expect_statuses(**statuses)
 
     async def expect_statuses(self, **statuses: str) -> None:
@@ -348,6 +348,12 @@ class ChargingStation(abc.ABC):
             and str(frame.text)[1] == "3"
         )
         return int(json.loads(started.text)[2]["transactionId"])
+
+
+def boot_event(why: str | None = None) -> Expected:
+    """The security event of a boot; `why` is a word of OCPP for its reason, if there is one to tell."""
+    kind = "ResetOrReboot" if why == "RemoteReset" else "StartupOfTheDevice"
+    return call("SecurityEventNotification", type=kind, **({"techInfo": why} if why else {}))
 
 
 class _AllIds:

@@ -20,8 +20,11 @@ class Outlet(msgspec.Struct):
     energized: bool = False
     car_draws: bool = True
     register_wh: float = FIRST_REGISTER_WH
+    locked: bool = False
     locked_up: bool = False
     """The lock is stuck: no unlock succeeds."""
+    lock_fails: bool = False
+    """The lock does not reach its place."""
     errors: tuple[str, ...] = ()
 
 
@@ -82,6 +85,8 @@ class Device:
             "charging": flows,
             "errors": list(outlet.errors),
         }
+        if self._lock:
+            facts["locked"] = outlet.locked
         self.say(n, "status", facts)
 
     def status(self, n: int, **facts: Any) -> None:
@@ -121,10 +126,17 @@ class Device:
             return
         self.setpoints[n] = setpoint
         outlet = self.outlets[n]
-        if self.obeys and outlet.energized is not setpoint["energize"]:
+        if not self.obeys:
+            return
+        changed: dict[str, Any] = {}
+        if self._lock and outlet.locked is not setpoint["lock"]:
+            outlet.locked = setpoint["lock"] and not outlet.lock_fails
+            changed |= {"locked": outlet.locked, "lock_failed": setpoint["lock"] and outlet.lock_fails}
+        if outlet.energized is not setpoint["energize"]:
             outlet.energized = setpoint["energize"]
-            flows = outlet.energized and outlet.car_draws
-            self.status(n, energized=outlet.energized, charging=flows)
+            changed |= {"energized": outlet.energized, "charging": outlet.energized and outlet.car_draws}
+        if changed:
+            self.status(n, **changed)
 
     def _do(self, command: dict[str, Any]) -> None:
         n = command["n"]

@@ -67,9 +67,7 @@ async def test_tc_003_regular_session_plug_in_first(cs: ChargingStation) -> None
 async def test_tc_004_1_identification_first(cs: ChargingStation) -> None:
     """Authorize and Preparing, then with the plug StartTransaction and Charging."""
     await cs.card(TAG)
-    await cs.expect_any_order(
-        call("Authorize", idTag=TAG), call("StatusNotification", status="Preparing")
-    )
+    await cs.expect_any_order(call("Authorize", idTag=TAG), call("StatusNotification", status="Preparing"))
     await cs.plug()
     await cs.expect_start(TAG)
 
@@ -79,9 +77,7 @@ async def test_tc_004_2_connection_time_out(cs: Bench) -> None:
     """Nobody plugs in: Available after the time-out, and a later plug starts nothing."""
     await cs.configure(ConnectionTimeOut=30)
     await cs.card(TAG)
-    await cs.expect_any_order(
-        call("Authorize", idTag=TAG), call("StatusNotification", status="Preparing")
-    )
+    await cs.expect_any_order(call("Authorize", idTag=TAG), call("StatusNotification", status="Preparing"))
     await cs.after(29)
     await cs.nothing_else()
     await cs.after(1)
@@ -178,9 +174,7 @@ async def test_tc_061_clear_cache(cs: Bench) -> None:
     await cs.expect("StatusNotification", status="Available")
     assert "Accepted" == await cs.status_of("ClearCache")
     await cs.card(TAG)
-    await cs.expect_any_order(
-        call("Authorize", idTag=TAG), call("StatusNotification", status="Preparing")
-    )
+    await cs.expect_any_order(call("Authorize", idTag=TAG), call("StatusNotification", status="Preparing"))
     await cs.card(TAG)
     await cs.expect("StatusNotification", status="Available")
 
@@ -211,9 +205,7 @@ async def test_tc_011_2_remote_start_time_out(cs: Bench) -> None:
     """Preparing, and Available again when nobody plugs in within ConnectionTimeOut."""
     await cs.configure(ConnectionTimeOut=20)
     assert "Accepted" == await cs.status_of("RemoteStartTransaction", idTag=TAG, connectorId=1)
-    await cs.expect_any_order(
-        perhaps("Authorize", idTag=TAG), call("StatusNotification", status="Preparing")
-    )
+    await cs.expect_any_order(perhaps("Authorize", idTag=TAG), call("StatusNotification", status="Preparing"))
     await cs.after(19)
     await cs.nothing_else()
     await cs.after(1)
