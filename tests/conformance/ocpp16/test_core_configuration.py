@@ -135,7 +135,7 @@ async def test_tc_071_clock_aligned_meter_values(cs: Bench) -> None:
             "MeterValues",
             connectorId=1,
             transactionId=transaction,
-            meterValue=readings("Sample.Clock", 1000 + second - 20),
+            meterValue=readings("Sample.Clock", 1000 + second - 30),
         )
 
 
