@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import time
 from typing import TYPE_CHECKING, Any, Self
 
@@ -48,6 +49,7 @@ class Live(ChargingStation):
         super().__init__()
         self.connectors = connectors
         self.broker = Broker(directory)
+        self.broker.config_file.write_text("set_tcp_nodelay true\n" + self.broker.config_file.read_text())
         self.csms = Csms(["ocpp1.6"])
         self.csms.backend.boot_interval_s = INTERVAL_S
         self.csms.ledger.next_transaction_id = 77
@@ -70,6 +72,11 @@ class Live(ChargingStation):
         await self._stack.enter_async_context(self.broker)
         await self._stack.enter_async_context(self.csms)
         self.mqtt = await self._stack.enter_async_context(TestClient(self.broker.port))
+        wire = self.mqtt.paho.socket()
+        assert isinstance(wire, socket.socket)
+        wire.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )  # as for the broker: else each round trip takes 80 ms
         # So that the gateway need not listen long for another one: the last one has left.
         await self.mqtt.publish("ocpp/bridge/state", {"state": "stopping"}, retain=True)
         await self.mqtt.subscribe("ocpp/garage/+/setpoint", "ocpp/garage/+/command/+", "ocpp/bridge/#")
@@ -154,9 +161,7 @@ class Live(ChargingStation):
         return True
 
     async def send(self, action: str, /, **payload: Any) -> None:
-        known = len(self.frames)
         self._asking = asyncio.create_task(self._ask(action, payload))
-        await self.cp.until(lambda: True if len(self.frames) > known else None)
         await self.settle()
 
     async def _ask(self, action: str, payload: Payload) -> None:
