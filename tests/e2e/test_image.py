@@ -138,7 +138,7 @@ def test_it_brings_what_its_commands_need(installed: Path, tmp_path: Path) -> No
     program = str(installed / "bin" / "ocpp-gateway")
 
     def says(*arguments: str) -> str:
-        done = subprocess.run(
+        done: subprocess.CompletedProcess[str] = subprocess.run(
             [program, *arguments], cwd="/", check=True, capture_output=True, text=True, **_AS_ITS_USER
         )
         return done.stdout
