@@ -16,7 +16,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo run test check format bench lock mosquitto clean
+.PHONY: help demo run test check conformance format bench lock mosquitto clean
 
 help: ## List the targets
 	@echo "ocpp-mqtt-gateway: MQTT devices on one side, an OCPP CSMS on the other."
@@ -50,6 +50,9 @@ check: $(INSTALLED) ## Lint, format, types, the laws of the architecture, genera
 	    echo "docs/asyncapi.json is out of date: run 'make format' and commit it."; exit 1; }
 	@$(BIN)/ocpp-gateway acl --any-station | diff -u mosquitto/acl - || { \
 	    echo "mosquitto/acl is out of date: run 'make format' and commit it."; exit 1; }
+
+conformance: $(INSTALLED) mosquitto ## Play the compliance cases of OCPP 1.6 and write docs/conformance-ocpp16.md
+	$(BIN)/python -m tests.conformance.table
 
 format: $(INSTALLED) ## Repair what can be repaired: format, order of imports, generated documents
 	$(BIN)/ruff check --fix-only --quiet .
