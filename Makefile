@@ -16,7 +16,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo run test check conformance format bench lock mosquitto clean
+.PHONY: help demo run test check conformance format bench addon lock mosquitto clean
 
 help: ## List the targets
 	@echo "ocpp-mqtt-gateway: MQTT devices on one side, an OCPP CSMS on the other."
@@ -64,6 +64,9 @@ format: $(INSTALLED) ## Repair what can be repaired: format, order of imports, g
 
 bench: $(INSTALLED) mosquitto ## Measure CPU per message, latency, memory per station; last line: BENCH {json}
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+addon: $(INSTALLED) ## Make the Home Assistant add-on in dist/ocpp_mqtt_gateway
+	@scripts/make-addon $(BIN)/python dist/ocpp_mqtt_gateway
 
 lock: ## Pin the newest versions that pyproject.toml allows
 	@$(MAKE) --no-print-directory PYTHON="$(PYTHON)" .venv-lock

@@ -12,8 +12,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -152,6 +154,101 @@ def test_it_brings_what_its_commands_need(installed: Path, tmp_path: Path) -> No
             [program, "check", "--quiet", str(demo)], check=True, capture_output=True, text=True, cwd="/"
         ).stderr
     )
+
+
+class _Supervisor(BaseHTTPRequestHandler):
+    """Home Assistant's Supervisor, as far as an add-on asks it for the broker."""
+
+    service: ClassVar[dict[str, Any]] = {}
+
+    def do_GET(self) -> None:
+        known = self.path == "/services/mqtt" and self.headers["Authorization"] == "Bearer t0ken"
+        body = {"result": "ok", "data": self.service} if known else {"result": "error"}
+        self.send_response(200 if known else 400)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nobody reads it."""
+
+
+async def test_the_add_on_starts_from_what_home_assistant_tells(installed: Path) -> None:
+    """Options and the Supervisor's broker become a running gateway, as the image's user, its files its own."""
+    data = installed.parent / "addon"
+    data.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Supervisor)
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    try:
+        with Broker(installed.parent, users={"addons": "secret"}) as broker:
+            _Supervisor.service = {
+                "host": "127.0.0.1",
+                "port": broker.port,
+                "ssl": False,
+                "username": "addons",
+                "password": "secret",
+            }
+            async with Csms() as csms:
+                station = {"name": "garage", "csms_url": csms.url}
+                (data / "options.json").write_text(json.dumps({"log_level": "info", "stations": [station]}))
+                process = await asyncio.create_subprocess_exec(
+                    *(str(installed / "bin" / "python"), str(_ROOT / "docker/home-assistant-addon/start.py")),
+                    *("--data", str(data), "--supervisor", f"http://127.0.0.1:{server.server_port}"),
+                    env={
+                        "PATH": f"{installed}/bin:/usr/bin:/bin",
+                        "SUPERVISOR_TOKEN": "t0ken",
+                        "HEALTH_PORT": str(free_port()),
+                        "PYTHONDONTWRITEBYTECODE": "1",
+                    },
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.STDOUT,
+                )
+                try:
+                    await csms.station("garage", timeout=30.0)
+                finally:
+                    process.send_signal(signal.SIGTERM)
+                    output, _ = await asyncio.wait_for(process.communicate(), 30.0)
+    finally:
+        server.shutdown()
+        serving.join()
+        server.server_close()
+
+    assert 0 == process.returncode, output.decode()
+    assert "secret" not in output.decode()
+    owner = _USER if _IS_ROOT else os.geteuid()
+    assert {owner} == {path.stat().st_uid for path in data.iterdir()}
+    assert 0o600 == (data / "gateway.yaml").stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("trouble", ["no broker", "no file"])
+def test_the_add_on_says_what_it_misses(tmp_path: Path, trouble: str) -> None:
+    """Without a broker in Home Assistant, or without the file that is named: a sentence, and exit code 1."""
+    _Supervisor.service = {} if trouble == "no broker" else {"host": "h", "port": 1}
+    (tmp_path / "options.json").write_text(json.dumps({"configuration_file": "mine.yaml"}))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Supervisor)
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    try:
+        done = subprocess.run(
+            [
+                *(sys.executable, str(_ROOT / "docker/home-assistant-addon/start.py")),
+                *("--data", str(tmp_path), "--config", str(tmp_path)),
+                *("--supervisor", f"http://127.0.0.1:{server.server_port}"),
+            ],
+            env={"SUPERVISOR_TOKEN": "t0ken"},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        server.shutdown()
+        serving.join()
+        server.server_close()
+
+    assert (1, "") == (done.returncode, done.stdout)
+    said = "names no MQTT broker" if trouble == "no broker" else f"There is no {tmp_path}/mine.yaml"
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.long
