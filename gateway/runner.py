@@ -137,7 +137,11 @@ class Runner:
 
     def start(self) -> None:
         """Settle what the former run left, before the first fact is let in."""
-        self.take(Restarted(uuid.uuid4().hex))
+        known = self.station.state
+        version = known.record.version
+        if version not in known.config.versions:
+            version = known.config.versions[0]
+        self.take(Restarted(uuid.uuid4().hex, DIALECTS[version].flavor))
         for complaint in self.station.state.variables.complaints:
             _log.warning(complaint, station=self.name)
         self._change_link(self.station.link_settings())

@@ -144,6 +144,8 @@ class Restarted(Event, frozen=True):
 
     random_seed: str
     """Fresh random text of this run; used for a new epoch and, at the very first start, for ids."""
+    flavor: Flavor | None = None
+    """Whose rules hold until a link says otherwise: those of the version spoken last, else of the preferred one."""
 
 
 class BrokerConnected(Event, frozen=True):

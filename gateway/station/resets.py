@@ -52,9 +52,7 @@ def _start(state: StationState, turn: Turn, *, hard: bool, reason: BootReason) -
         deadline=turn.now.monotonic + GRACE_S,
     )
     hard_reason, soft_reason = (
-        (StopReason.IMMEDIATE_RESET, StopReason.REBOOT)
-        if state.flavor is None
-        else state.flavor.reset_reasons
+        (StopReason.IMMEDIATE_RESET, StopReason.REBOOT) if state.rules is None else state.rules.reset_reasons
     )
     cause = hard_reason if hard else soft_reason
     if reason is BootReason.LOCAL_RESET:

@@ -276,6 +276,7 @@ class StationState:
         "epoch",
         "evses",
         "flavor",
+        "flavor_before_link",
         "gestures",
         "heartbeat_asked",
         "heartbeat_at",
@@ -346,6 +347,7 @@ class StationState:
         self.main_meter: dict[str, tuple[MeterValue, float, float]] = {}
         # link and registration
         self.flavor: Flavor | None = None
+        self.flavor_before_link: Flavor | None = None
         """Of the open link, else of the last one."""
         self.linked = False
         self.linked_since: float | None = None
@@ -416,14 +418,21 @@ class StationState:
                 return evse.transaction
         return self.ended.get(transaction_id)
 
+    @property
+    def rules(self) -> Flavor | None:
+        """What the version makes of rules that differ, also before the first link of this run."""
+        return self.flavor or self.flavor_before_link
+
     def start_points(self) -> frozenset[TxPoint]:
         """Where a transaction that begins now would start."""
-        fixed = None if self.flavor is None else self.flavor.start_points
+        flavor = self.rules
+        fixed = None if flavor is None else flavor.start_points
         return self.variables.start_points if fixed is None else fixed
 
     def stop_points(self) -> frozenset[TxPoint]:
         """Where a transaction that begins now would stop."""
-        fixed = None if self.flavor is None else self.flavor.stop_points
+        flavor = self.rules
+        fixed = None if flavor is None else flavor.stop_points
         return self.variables.stop_points if fixed is None else fixed
 
     @property

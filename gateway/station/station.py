@@ -182,6 +182,7 @@ class Station:
             case StoreChanged():
                 self._store_changed(event, turn)
             case Restarted():
+                state.flavor_before_link = event.flavor
                 recovery.restarted(state, turn, event.random_seed)
             case TimePassed():
                 self._time_passed(turn)

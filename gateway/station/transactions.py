@@ -181,7 +181,7 @@ def _needs_register(state: StationState, turn: Turn, connector: Connector) -> bo
 def _start(
     state: StationState, turn: Turn, evse: Evse, connector: Connector, point: TxPoint, held: set[TxPoint]
 ) -> None:
-    flavor = state.flavor
+    flavor = state.rules
     version = flavor.version if flavor is not None else state.config.versions[0]
     register = metering.register_wh(connector)
     transaction = TransactionRecord(

@@ -162,7 +162,7 @@ class Rig:
 
     def start(self) -> None:
         """The gateway starts, the broker is there, devices say what they are and how they are."""
-        self.happens(happened.Restarted("seed"))
+        self.happens(happened.Restarted("seed", self.dialect.flavor))
         self.broker_connects()
         self.announce()
         for n in self.devices:
@@ -223,7 +223,7 @@ class Rig:
         self.monotonic = 500.0
         self._talks_at = self.monotonic + self.talks_every_s
         self.station = Station(self.config, loaded)
-        self.happens(happened.Restarted("another seed"))
+        self.happens(happened.Restarted("another seed", self.dialect.flavor))
         self.broker_connects()
         if fresh:
             for n in self.devices:
