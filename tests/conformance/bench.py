@@ -29,7 +29,7 @@ from gateway.station.model import Moment
 from tests.conformance.bench_csms import BenchCsms
 from tests.conformance.charging_station import INTERVAL_S, QUIET, ChargingStation
 from tests.conformance.device import Device
-from tests.conformance.said import Payload, read_time
+from tests.conformance.said import read_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -90,14 +90,17 @@ class HandCranked(Clock):
 
 
 class Shelf:
-    """The disk: what was submitted is kept at once, as the bytes that it would be."""
+    """The disk as one process has it: what it submits is kept at once, as the bytes that it would be."""
 
     pending = 0
 
-    def __init__(self) -> None:
-        self.records: dict[str, dict[str, bytes]] = defaultdict(dict)
+    def __init__(self, records: dict[str, dict[str, bytes]]) -> None:
+        self.records = records
+        self.process_lives = True
 
     def submit(self, _station: str, writes: Sequence[Write], done: Done) -> None:
+        if not self.process_lives:
+            return
         for write in writes:
             if write.body is None:
                 self.records[write.kind].pop(write.key, None)
@@ -107,25 +110,19 @@ class Shelf:
 
 
 class Broker:
-    """Takes what the gateway publishes, and hands it to who listens."""
+    """The broker as one process has it: hands what it publishes to who listens."""
 
     def __init__(self, delivered: Callable[[str, bytes], None]) -> None:
-        self.published: list[tuple[str, bytes, bool]] = []
+        self.process_lives = True
         self._delivered = delivered
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False, **_options: object) -> bool:
-        self.published.append((topic, payload, retain))
-        self._delivered(topic, payload)
-        return True
+    def publish(self, topic: str, payload: bytes, **_options: object) -> bool:
+        if self.process_lives:
+            self._delivered(topic, payload)
+        return self.process_lives
 
     def acknowledge(self, message: Message) -> None:
         message.settled = True
-
-    def last(self, topic: str) -> Payload:
-        """The last document on a topic."""
-        payload = next(payload for name, payload, _ in reversed(self.published) if name == topic)
-        document: Payload = json.loads(payload)
-        return document
 
 
 class Cable(Link):
@@ -136,6 +133,8 @@ class Cable(Link):
     def __init__(self, config: LinkConfig, **callbacks: Any) -> None:
         super().__init__(config, random=lambda: 0.5, **callbacks)
         self.plugged_in = False
+        self.cuts = 0
+        """How often what was on its way was lost."""
         self._held = False
         self._ending = asyncio.Event()
 
@@ -161,6 +160,7 @@ class Cable(Link):
     def cut(self) -> None:
         """The connection is lost, with whatever was on its way."""
         if self.plugged_in:
+            self.cuts += 1
             self._end(ClosedBecause.LOST, "The network is gone.")
 
     def cut_off(self) -> None:
@@ -225,10 +225,10 @@ class Bench(ChargingStation):
             json.dumps(configuration("ws://csms.invalid/ocpp", connectors, lock, connector, station, keys))
         )
         self.clock = HandCranked()
-        self.shelf = Shelf()
+        self.records: dict[str, dict[str, bytes]] = defaultdict(dict)
+        """What is on the disk: kind → key → record."""
         self.csms = BenchCsms(self.clock.monotonic, lambda: self.clock.wall)
         self.csms.backend.boot_interval_s = INTERVAL_S
-        self.broker = Broker(lambda topic, payload: self.later(lambda: self.device.hear(topic, payload)))
         self.device = Device(connectors, lock=lock, publish=self._device_publishes)
         self.reachable = True
         """Whether the CSMS takes connections."""
@@ -240,7 +240,9 @@ class Bench(ChargingStation):
         self._epochs = 0
         self._talks_at = self.clock.monotonic() + _TALKS_EVERY_S
         self.runner: Runner | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._dying: list[tuple[Runner, asyncio.Task[None]]] = []
+        self.cuts: Callable[[str, str], bool] = lambda _direction, _text: False
+        """Whether the network goes before a frame, `sent` by the charge point or `received` by it, arrives."""
 
     # -------------------------------------------------------------- the house
 
@@ -256,11 +258,13 @@ class Bench(ChargingStation):
         (config,) = settings.station_configs()
         counters = Counters()
         topics = settings.topics()
+        self.shelf = Shelf(self.records)
+        self.broker = Broker(lambda topic, payload: self.later(lambda: self.device.hear(topic, payload)))
         outlet = Outlet(cast("MqttClient", self.broker), topics, lambda: self.clock.wall)
         self.runner = Runner(
             config,
             settings.link_config(STATION),
-            decoded_records(STATION, self.shelf.records),
+            decoded_records(STATION, self.records),
             store=cast("Store", self.shelf),
             outlet=outlet,
             counters=counters,
@@ -279,7 +283,7 @@ class Bench(ChargingStation):
         )
         self.counters = counters
         self.runner.start()
-        self._task = asyncio.create_task(self.runner.run())
+        self._task = asyncio.create_task(self.runner.run(), name="runner")
         self._epochs += 1
         self.device.setpoints.clear()  # a new epoch: revisions count from there
         self.runner.take(BrokerConnected(f"epoch{self._epochs}"))
@@ -290,13 +294,21 @@ class Bench(ChargingStation):
         self.cable.bench = self
         return self.cable
 
-    async def gateway_dies(self) -> None:
-        """Killed between two instructions: only what is on the shelf is left."""
-        if self.runner is not None and self._task is not None:
+    def kill(self) -> None:
+        """Between two instructions of the gateway: only what is on the disk is left of it."""
+        if self.runner is not None:
+            self.shelf.process_lives = self.broker.process_lives = False
             self.cable.cut_off()
-            runner, self.runner = self.runner, None
+            self._dying.append((self.runner, self._task))
+            self.runner = None
+
+    async def gateway_dies(self) -> None:
+        """Killed, and its remains are cleared away."""
+        self.kill()
+        for runner, task in self._dying:
             await runner.stop()
-            await self._task
+            await task
+        self._dying.clear()
 
     async def gateway_stops(self) -> None:
         """A clean end."""
@@ -366,16 +378,24 @@ class Bench(ChargingStation):
         self._heard.set()
 
     def hears(self, cable: Cable, text: str) -> None:
-        """The CSMS has a frame of the station, and perhaps an answer."""
+        """The CSMS gets a frame of the station, and perhaps has an answer."""
+        cuts = cable.cuts
 
         def answer() -> None:
+            if cable.cuts > cuts:
+                return
             text_of_answer = self.csms.receive(text)
             if text_of_answer is not None:
                 self.later(lambda: self._deliver(cable, text_of_answer))
 
-        self.later(answer)
+        if self.cuts("sent", text):
+            self.later(cable.cut)
+        else:
+            self.later(answer)
 
     def _deliver(self, cable: Cable, text: str) -> None:
+        if cable.plugged_in and self.cuts("received", text):
+            cable.cut()
         if cable.plugged_in:
             self.csms.sends(text)
             cable.deliver(text)
