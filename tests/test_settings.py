@@ -114,6 +114,7 @@ def test_every_field_of_the_core_can_be_set(loaded: Load) -> None:
               meter_state_interval_s: 7
               clear_token_in_state: true
               max_queued: 1100
+              vendors: {com.example: [Hello, Bye], org.example: []}
               allow_requests: [link]
             variables: {HeartbeatInterval: 12}
         """)
@@ -159,6 +160,7 @@ def test_every_field_of_the_core_can_be_set(loaded: Load) -> None:
             meter_state_interval_s=7,
             clear_token_in_state=True,
             max_queued=1100,
+            vendors=(("com.example", frozenset({"Hello", "Bye"})), ("org.example", frozenset())),
             allow_requests=frozenset({"link"}),
         ),
         variables={"OCPPCommCtrlr.HeartbeatInterval": "12"},

@@ -10,6 +10,7 @@ from msgspec import Struct
 from gateway.mqtt.fields import Fields, NotJsonError, json_of
 from gateway.mqtt.payloads_in import (
     TOKEN_TYPES,
+    DataTransferRequest,
     HealthRequest,
     LimitRequest,
     LinkRequest,
@@ -60,6 +61,7 @@ PAYLOADS: dict[str, type[RequestPayload]] = {
     "limit": LimitRequest,
     "operative": OperativeRequest,
     "link": LinkRequest,
+    "data_transfer": DataTransferRequest,
     "health": HealthRequest,
 }
 

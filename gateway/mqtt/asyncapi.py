@@ -249,7 +249,7 @@ _CHANNELS = (
     # Anyone who may, may ask.
     *(
         _Channel(
-            f"request{action.title()}",
+            "request" + action.title().replace("_", ""),
             f"{_DEVICE}/request/{action}",
             actions.PAYLOADS[action],
             "requester",
@@ -298,7 +298,7 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     "part": {"description": "One of the devices that make a connector.", "enum": ["evse", "meter", "reader"]},
     "command": {
         "description": "What to do.",
-        "enum": ["unlock", "reset", "measure", "card_result", "reserve"],
+        "enum": ["unlock", "reset", "measure", "card_result", "reserve", "data"],
     },
     "kind": {"description": "The kind of event.", "enum": list(EVENT_TYPES)},
     "action": {"description": "The request's action."},

@@ -75,7 +75,13 @@ def result(payload: bytes, arrival: Arrival) -> Decoded:
     values = reading.values
     if "id" not in values or "status" not in values:
         return found.decoded(None)
-    event = CommandAnswered(arrival.address.n, str(values["id"]), values["status"], values.get("info") or "")
+    event = CommandAnswered(
+        arrival.address.n,
+        str(values["id"]),
+        values["status"],
+        values.get("info") or "",
+        values.get("data"),
+    )
     return found.decoded(event)
 
 

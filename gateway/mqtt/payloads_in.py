@@ -29,6 +29,7 @@ NotNegative = Annotated[float, Meta(ge=0)]
 ShortText = Annotated[str, Meta(max_length=64)]
 Text = Annotated[str, Meta(max_length=500)]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
+VendorData = Annotated[str, Meta(max_length=65536)]
 PerPhase = Annotated[tuple[float | None, ...], Meta(min_length=1, max_length=3)]
 NotNegativePerPhase = Annotated[tuple[NotNegative | None, ...], Meta(min_length=1, max_length=3)]
 
@@ -259,6 +260,7 @@ class ResultPayload(Struct, kw_only=True):
         Meta(description="`in_progress` may be followed by another result."),
     ]
     info: Annotated[Text | None, Meta(description="For people.")] = None
+    data: Annotated[VendorData | None, Meta(description="data: what the operator is answered.")] = None
 
 
 # ------------------------------------------------------------------ requests
@@ -318,6 +320,19 @@ class LinkRequest(RequestPayload, kw_only=True):
     """Hold the connection to the operator down, or let it come up; at 0 only."""
 
     connected: Annotated[bool, Meta(description="false: held down.")]
+
+
+class DataTransferRequest(RequestPayload, kw_only=True):
+    """Send a vendor's message to the operator; the response brings its answer as `status` and `data`."""
+
+    vendor_id: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=255)],
+        Meta(description="Reverse DNS, as the operator knows it.", examples=["com.example"]),
+    ]
+    message_id: Annotated[
+        Annotated[str, Meta(max_length=50)] | None, Meta(description="Which of the vendor's messages.")
+    ] = None
+    data: Annotated[VendorData | None, Meta(description="Text; anything else as JSON in a text.")] = None
 
 
 class HealthRequest(RequestPayload, kw_only=True):

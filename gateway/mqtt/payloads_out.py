@@ -66,6 +66,9 @@ class CommandPayload(Struct, kw_only=True):
         Meta(description="reserve: for whom the connector is kept free; null: for nobody any more."),
     ] = None
     expires_at: Annotated[At | None, Meta(description="reserve: until when.")] = None
+    vendor_id: Annotated[str | None, Meta(description="data: whose message it is.")] = None
+    message_id: Annotated[str | None, Meta(description="data: which of the vendor's messages.")] = None
+    data: Annotated[str | None, Meta(description="data: as the operator sent it.")] = None
 
 
 # ------------------------------------------------------------------ to everyone

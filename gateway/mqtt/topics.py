@@ -15,7 +15,7 @@ SETPOINT_MAX_BYTES = 240
 
 FACTS = ("status", "meter", "availability", "info")
 GESTURES = ("card", "report", "result")
-ACTIONS = ("start", "stop", "unlock", "limit", "operative", "link")
+ACTIONS = ("start", "stop", "unlock", "limit", "operative", "link", "data_transfer")
 """What anyone who may, may ask of a station or a connector: `…/<n>/request/<action>`."""
 BRIDGE_ACTIONS = ("health",)
 

@@ -16,7 +16,7 @@ AfterTxProfile = Literal["tx_default", "nothing"]
 TokenType = Literal[
     "Central", "eMAID", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "NoAuthorization"
 ]
-Request = Literal["start", "stop", "unlock", "limit", "operative", "link", "health"]
+Request = Literal["start", "stop", "unlock", "limit", "operative", "link", "data_transfer", "health"]
 
 StartPoint = Annotated[TxPoint, any_case(TxPoint)]
 _DEFAULTS = model.Policy()
@@ -175,6 +175,15 @@ class Policy(Section):
             le=10_000_000,
         ),
     ] = _DEFAULTS.max_queued
+    vendors: Annotated[
+        dict[Annotated[Text, Field(max_length=255)], tuple[Text, ...]],
+        Field(
+            title="Vendors whose messages a device understands",
+            description="`vendorId` of DataTransfer and its `messageId`s, none: all. The device answers "
+            "`command/data`; other vendors are refused by the gateway.",
+            examples=[{"com.example": ["SetText"]}],
+        ),
+    ] = Field(default_factory=dict)
     allow_requests: Annotated[
         frozenset[Annotated[Request, any_case(get_args(Request))]],
         BeforeValidator(listed),
@@ -194,7 +203,9 @@ class Policy(Section):
 
     def to_core(self, valid_s: int) -> model.Policy:
         """The core's policy; `valid_s` is the lease of a setpoint."""
-        same = {name: getattr(self, name) for name in type(self).model_fields if name != "free_charging"}
+        other = {"free_charging", "vendors"}
+        same = {name: getattr(self, name) for name in type(self).model_fields if name not in other}
         free = self.free_charging
         token = None if free is None else IdToken(free.token, free.type)
-        return model.Policy(**same, free_charging_token=token, setpoint_valid_s=valid_s)
+        vendors = tuple((vendor, frozenset(messages)) for vendor, messages in self.vendors.items())
+        return model.Policy(**same, vendors=vendors, free_charging_token=token, setpoint_valid_s=valid_s)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from gateway.station import availability
 from gateway.station.effects import Answer, Command, Notify, Respond
-from gateway.station.requests import StatusReply
+from gateway.station.requests import StatusReply, VendorReply
 from gateway.station.state import PendingCommand
 
 if TYPE_CHECKING:
     from gateway.station.events import CommandAnswered
+    from gateway.station.requests import Reply
     from gateway.station.state import Connector, StationState
     from gateway.station.turn import Turn
 
@@ -66,7 +67,7 @@ def answered(state: StationState, turn: Turn, event: CommandAnswered) -> None:
     if command is None or event.status == "in_progress":
         return
     del state.commands[event.command_id]
-    _finish(state, turn, command, event.status, event.info)
+    _finish(state, turn, command, event.status, event.info, event.data)
 
 
 def time_out(state: StationState, turn: Turn) -> None:
@@ -80,7 +81,14 @@ def time_out(state: StationState, turn: Turn) -> None:
         _finish(state, turn, command, "failed", info)
 
 
-def _finish(state: StationState, turn: Turn, command: PendingCommand, status: str, info: str) -> None:
+def _finish(
+    state: StationState,
+    turn: Turn,
+    command: PendingCommand,
+    status: str,
+    info: str,
+    data: str | None = None,
+) -> None:
     done = status == "accepted"
     if command.purpose == "reset" and not done:
         _reset_again(state, turn, command, status)
@@ -90,8 +98,7 @@ def _finish(state: StationState, turn: Turn, command: PendingCommand, status: st
             connector.record.keep_locked = False
             state.save_connector(turn, connector)
     if command.reply_ref is not None:
-        word = {"accepted": "Unlocked", "not_supported": "NotSupported"}.get(status, "UnlockFailed")
-        turn.do(Answer(command.reply_ref, StatusReply(status=word, info=info or None)))
+        turn.do(Answer(command.reply_ref, _reply(command, status, info, data)))
     if command.respond_to is not None:
         error = None if done else f"{command.purpose}: {status}{f', {info}' if info else ''}"
         turn.do(Respond(command.respond_to, done, {}, error))
@@ -104,13 +111,20 @@ def _reset_again(state: StationState, turn: Turn, command: PendingCommand, statu
         send(state, turn, command.n, command.purpose, command.arguments, retries=command.retries - 1)
 
 
+def _reply(command: PendingCommand, status: str, info: str, data: str | None = None) -> Reply:
+    """What the CSMS is told of a command's result."""
+    if command.purpose == "data":
+        word: Literal["Accepted", "Rejected"] = "Accepted" if status == "accepted" else "Rejected"
+        return VendorReply(word, data)
+    unlocked = {"accepted": "Unlocked", "not_supported": "NotSupported"}.get(status, "UnlockFailed")
+    return StatusReply(status=unlocked, info=info or None)
+
+
 def refuse_csms(state: StationState, turn: Turn) -> None:
     """The session is about to end: who waits for a reply gets an honest one before."""
     for command in state.commands.values():
         if command.reply_ref is not None:
-            turn.do(
-                Answer(command.reply_ref, StatusReply(status="UnlockFailed", info="the station is reset"))
-            )
+            turn.do(Answer(command.reply_ref, _reply(command, "failed", "the station is reset")))
     lost_csms(state)
 
 

@@ -86,6 +86,8 @@ class CommandAnswered(Event, frozen=True):
     status: str
     """accepted, rejected, failed, not_supported, in_progress."""
     info: str = ""
+    data: str | None = None
+    """What a `data` command brought back."""
 
 
 class ActionRequested(Event, frozen=True):

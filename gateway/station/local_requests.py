@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import authorization, commands, gestures, grants, operation
+from gateway.station import authorization, commands, gestures, grants, operation, vendor_messages
 from gateway.station.effects import HoldLink, Respond
 from gateway.station.model import IdToken, StopReason, TriggerReason
 
@@ -39,7 +39,7 @@ def _gesture_id(event: ActionRequested) -> str | None:
 
 
 def _carry_out(state: StationState, turn: Turn, event: ActionRequested) -> str | None:
-    """The error, None when done, or _LATER when a device has to answer first."""
+    """The error, None when done, or _LATER when a device or the CSMS has to answer first."""
     match event.action:
         case "start":
             return _start(state, turn, event)
@@ -55,6 +55,8 @@ def _carry_out(state: StationState, turn: Turn, event: ActionRequested) -> str |
         case "link":
             turn.do(HoldLink(hold=not event.arguments["connected"]))
             return None
+        case "data_transfer":
+            return vendor_messages.ask(state, turn, event) or _LATER
         case _:
             return f"{event.action} is not an action of a station"
 

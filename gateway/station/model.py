@@ -390,6 +390,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     """Show tokens in full in `transaction` and `event/card`."""
     max_queued: int = 20000
     """Rows of the outbox; beyond it intermediate meter values are thinned (# E04.FR.07)."""
+    vendors: tuple[tuple[str, frozenset[str]], ...] = ()
+    """vendorId of DataTransfer → messageIds that a device understands, empty: all; others are refused."""
     allow_requests: frozenset[str] = frozenset({"start", "stop", "unlock", "limit", "operative", "health"})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import authorization, commands, outbox, security, status_reports
+from gateway.station import authorization, commands, outbox, security, status_reports, vendor_messages
 from gateway.station.effects import Ask, ChangeLink, CloseLink
 from gateway.station.model import EPOCH_2020, BootReason, RegistrationStatus
 from gateway.station.reports import Boot, BootAnswer, Failed, FailureKind, Heartbeat, HeartbeatAnswer
@@ -60,6 +60,7 @@ def link_closed(state: StationState, turn: Turn, event: LinkClosed) -> None:
     state.inventories.clear()
     state.last_error = event.detail or event.kind
     commands.lost_csms(state)
+    vendor_messages.link_lost(state, turn)
     authorization.link_lost(state, turn)
 
 

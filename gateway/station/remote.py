@@ -19,8 +19,9 @@ from gateway.station import (
     smart_charging,
     tokens,
     triggers,
+    vendor_messages,
 )
-from gateway.station.effects import Answer, Notify
+from gateway.station.effects import Answer
 from gateway.station.model import RegistrationStatus, StopReason, TriggerReason
 from gateway.station.records import VariableRecord
 from gateway.station.requests import (
@@ -49,7 +50,6 @@ from gateway.station.requests import (
     VariablesReply,
     VariablesRequested,
     VendorMessageReceived,
-    VendorReply,
 )
 
 if TYPE_CHECKING:
@@ -117,9 +117,7 @@ def _reply(state: StationState, turn: Turn, event: CsmsAsked) -> Reply | None:
         case TransactionStatusRequested():
             return _transaction_status(state, request)
         case VendorMessageReceived():
-            data = {"vendor_id": request.vendor_id, "message_id": request.message_id, "data": request.data}
-            turn.do(Notify(0, "message", "data_transfer", dict(data)))
-            return VendorReply("UnknownVendorId")  # nobody here understands any vendor's messages
+            return vendor_messages.received(state, turn, request, event.ref)
         case _:
             return Refusal(RefusalCode.NOT_SUPPORTED, f"{type(request).__name__} is not supported")
 

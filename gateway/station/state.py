@@ -309,6 +309,7 @@ class StationState:
         "synced",
         "triggered",
         "variables",
+        "vendor_asked",
         "view",
         "wall_now",
     )
@@ -370,6 +371,8 @@ class StationState:
         self.triggered: set[int] = set()
         """refs of reports that TriggerMessage asked for."""
         self.inventories: list[Telling] = []
+        self.vendor_asked: dict[int, int] = {}
+        """ref of a DataTransfer under way → the MQTT request that waits for its answer."""
         self.last_error: str | None = None
         self.last_received_at: float | None = None
         self.station_grant: Grant | None = None

@@ -30,6 +30,7 @@ from gateway.station import (
     status_reports,
     transaction_end,
     transactions,
+    vendor_messages,
     views,
 )
 from gateway.station import charging_limits as limits
@@ -271,7 +272,9 @@ class Station:
         elif ref in state.triggered:
             state.triggered.discard(ref)
         elif not (
-            authorization.answered(state, turn, ref, answer) or inventory.answered(state, turn, ref, answer)
+            authorization.answered(state, turn, ref, answer)
+            or inventory.answered(state, turn, ref, answer)
+            or vendor_messages.answered(state, turn, ref, answer)
         ):
             for connector in state.by_n.values():
                 if connector.asked_status == ref:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -149,3 +150,30 @@ async def test_what_is_no_request_is_refused_with_a_sentence(tmp_path: Path) -> 
         assert ["error"] * 3 == [reply["status"] for reply in (unknown, unreadable, nowhere)]
         assert "explode" in unknown["error"]
         assert "9" in nowhere["error"]
+
+
+async def test_a_vendors_messages_go_both_ways(tmp_path: Path) -> None:
+    """From MQTT to the CSMS and back; from the CSMS to a device that answers, and for another vendor a refusal."""
+    policy = {"allow_requests": ["data_transfer"], "vendors": {"com.acme": ["SetText"]}}
+    async with Site(tmp_path, "1.6", station={"policy": policy}) as site:
+        site.cp.answer_next("DataTransfer", {"status": "Accepted", "data": "3.20"})
+        message = {"vendor_id": "com.acme", "message_id": "Price", "data": "now"}
+        response = await site.ask("data_transfer", message, n=0)
+        refused = await site.ask("data_transfer", {"message_id": "Price"}, n=0)
+        await site.unplug()
+        await site.view("garage/1/state", plugged=False)
+        asked = {"vendorId": "com.acme", "messageId": "SetText", "data": "Hi"}
+        call = asyncio.create_task(site.cp.call("DataTransfer", asked))
+        command = await site.view("garage/0/command/data")
+        result = {"id": command["id"], "status": "accepted", "data": "shown"}
+        await site.mqtt.publish("ocpp/garage/0/result", result)
+        reply = await call
+        unknown = await site.cp.call("DataTransfer", {"vendorId": "org.other"})
+        told = await site.view("garage/0/event/message", event_type="data_transfer")
+
+        assert ("ok", {"status": "Accepted", "data": "3.20"}) == (response["status"], response["data"])
+        assert ("error", True) == (refused["status"], "vendor_id" in refused["error"])
+        assert ("com.acme", "SetText", "Hi") == tuple(command[k] for k in ("vendor_id", "message_id", "data"))
+        assert {"status": "Accepted", "data": "shown"} == reply
+        assert {"status": "UnknownVendorId"} == unknown
+        assert "com.acme" == told["vendor_id"]
