@@ -1021,6 +1021,21 @@ def test_what_one_cannot_use_is_for_the_others() -> None:
     assert [(0, 30)] == schedule(rig, 60, 0)
 
 
+def test_a_share_grows_when_the_local_limit_of_another_begins_or_ends() -> None:
+    """`request/limit` at one connector leaves more to its neighbour, for as long as it holds."""
+    rig = booted(connectors=2)
+    accepted(rig, profile(MAX, (0, 30)))
+    rig.session(CARD, 1)
+    rig.session(OTHER, 2)
+    rig.request("limit", 1, limit_a=10, ttl_s=900)
+    assert [10, 20] == [limit(rig, 1), limit(rig, 2)]
+    assert [(0, 20), (900, 15)] == schedule(rig, 1800, 2)
+
+    rig.after(900)
+
+    assert [15, 15] == [limit(rig, 1), limit(rig, 2)]
+
+
 def test_the_stations_composite_schedule_is_the_sum_up_to_its_maximum() -> None:
     """Connector 0: what all together may draw, charging or not."""
     rig = booted(connectors=2)
