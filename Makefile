@@ -48,6 +48,7 @@ check: $(INSTALLED) ## Lint, format, types, the laws of the architecture, genera
 	$(BIN)/lint-imports
 	@$(BIN)/ocpp-gateway asyncapi | diff -u docs/asyncapi.json - || { \
 	    echo "docs/asyncapi.json is out of date: run 'make format' and commit it."; exit 1; }
+	$(BIN)/python -m tests.conformance.table --check
 	@$(BIN)/ocpp-gateway acl --any-station | diff -u mosquitto/acl - || { \
 	    echo "mosquitto/acl is out of date: run 'make format' and commit it."; exit 1; }
 

@@ -31,6 +31,15 @@ _NUMBERS = """
 IDS = tuple(f"TC_{number}" for number in _NUMBERS.split())
 """The charge point's cases of the document, in its order; there they end in `_CS`."""
 
+AWAITED = frozenset(
+    f"TC_{number}"
+    for number in (
+        *("044_1", "044_2", "044_3", "045_1", "045_2", "079", "080", "081"),
+        *("073", "074", "075_1", "075_2", "076", "077", "078", "083", "084", "085", "086", "087"),
+    )
+)
+"""Cases that have no test yet; each goes from here with its test, and no other may be missing."""
+
 HEAD = """\
 # OCPP 1.6: compliance cases
 
@@ -91,9 +100,12 @@ def looked_at(*options: str) -> Tests:
     if tests.failed:
         sys.stderr.write(said.getvalue())
     known = tests.cases.keys() | NOT_APPLICABLE.keys()
-    missing = [name for name in IDS if name not in known]
+    missing = [name for name in IDS if name not in known | AWAITED]
     if missing:
         tests.complaints.append(f"{len(missing)} cases have no test: {', '.join(missing)}")
+    arrived = [name for name in IDS if name in known & AWAITED]
+    if arrived:
+        tests.complaints.append(f"no longer awaited, in tests/conformance/table.py: {', '.join(arrived)}")
     tests.complaints += [f"{stranger} is no case of the document" for stranger in sorted(known - set(IDS))]
     both = sorted(tests.cases.keys() & NOT_APPLICABLE.keys())
     tests.complaints += [f"{name} is tested, and said to be impossible" for name in both]
@@ -111,6 +123,8 @@ def table(tests: Tests) -> str:
             shown, where = tests.cases[name], ", ".join(sorted(tests.where[name]))
             result = "**failed**" if name in tests.failed else "passed"
             lines.append(f"| {name} | {shown.title} | {shown.profile} | {result} | {where} |")
+        else:
+            lines.append(f"| {name} | | | not yet | – |")
     return "\n".join(lines) + "\n"
 
 
