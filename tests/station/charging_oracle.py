@@ -190,7 +190,7 @@ def _stretches(one: Installed, begun: int | None, near: int) -> list[tuple[int, 
         while first <= near:
             begins.append(first)
             first += cut
-    stretches = []
+    stretches: list[tuple[int, int, Fraction]] = []
     for begin in begins:
         end = begin + min(cut, schedule.get("duration", FAR))
         for period in schedule["chargingSchedulePeriod"]:
