@@ -16,6 +16,7 @@ import structlog
 from msgspec.structs import replace
 
 from gateway import __version__
+from gateway.certificates import Desk
 from gateway.commits import decoded_records
 from gateway.counters import Counters
 from gateway.csms.link import Link
@@ -152,6 +153,7 @@ class Gateway:
         stored = dict(self._store.load_all())
         folded = {name.casefold(): records for name, records in stored.items()}
         clock = Clock()
+        certificates = Desk()
         link = partial(Link, random=random.random)
         for config in self._settings.station_configs():
             records = decoded_records(config.name, folded.get(config.name.casefold(), {}))
@@ -164,6 +166,7 @@ class Gateway:
                 counters=self.counters,
                 frames=self._frames,
                 clock=clock,
+                certificates=certificates,
                 link=link,
             )
         ours = {name.casefold() for name in self.runners}

@@ -17,6 +17,7 @@ from gateway.csms.conversation import Conversation
 from gateway.csms.dialects import DIALECTS
 from gateway.csms.link import Link
 from gateway.register import Register
+from gateway.station.certificate_work import CertificateWork
 from gateway.station.effects import (
     Answer,
     Ask,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
+    from gateway.certificates import Desk
     from gateway.commits import Turn
     from gateway.counters import Counters
     from gateway.csms.closing import LinkClosed as LinkEnd
@@ -100,6 +102,7 @@ class Runner:
         counters: Counters,
         frames: FrameLog,
         clock: Clock,
+        certificates: Desk,
         link: Callable[..., Link],
     ) -> None:
         """Take up a station; `start` lets it run. `link` makes its way to the CSMS."""
@@ -109,6 +112,7 @@ class Runner:
         self._outlet = outlet
         self._counters = counters
         self._frames = frames
+        self._certificates = certificates
         self._link_config = link_config
         self.link = link(
             link_config,
@@ -266,6 +270,8 @@ class Runner:
                     self.link.suspend(effect.hold)
                 case ChangeLink():
                     self._change_link(effect)
+                case CertificateWork():
+                    self._certificates.carry_out(effect, self.take)
                 case Quarantine():
                     self._counters.quarantined += 1
                     _log.error(

@@ -171,6 +171,15 @@ class Csms(Section):
             return 0
         return 2 if self._secure() else 1
 
+    def configured(self) -> frozenset[Literal["password", "authority", "certificate"]]:
+        """What there is to prove who the station and the CSMS are."""
+        given: dict[Literal["password", "authority", "certificate"], object] = {
+            "password": self._password,
+            "authority": self.ca_file,
+            "certificate": self.client_cert_file,
+        }
+        return frozenset(what for what, there in given.items() if there is not None)
+
     def encoding(self) -> Literal["hex", "text"]:
         """What the password stands for, chosen or inferred. # [TC_085]; 2.0.1 knows only plain text"""
         encoding = self.password_encoding

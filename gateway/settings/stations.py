@@ -188,6 +188,7 @@ class Station(StationDefaults):
             iccid=self.iccid,
             imsi=self.imsi,
             security_profile=self.csms.profile(),
+            configured=self.csms.configured(),
             connectors=tuple(self.connector_configs()),
             policy=self.policy.to_core(valid_s),
             time_zone=self.time_zone,

@@ -412,6 +412,8 @@ class StationConfig(Struct, frozen=True, kw_only=True):
     iccid: str | None = None
     imsi: str | None = None
     security_profile: int = 0
+    configured: frozenset[Literal["password", "authority", "certificate"]] = frozenset()
+    """What the operator gave to prove who the station and the CSMS are."""
     connectors: tuple[ConnectorConfig, ...] = ()
     policy: Policy = field(default_factory=Policy)
     variables: dict[str, str] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
+from gateway.station.certificate_work import CertificateFacts
 from gateway.station.charging_profiles import ChargingProfile
 from gateway.station.model import (
     AuthorizationStatus,
@@ -249,6 +250,16 @@ class ChargingProfileRecord(Struct, frozen=True):
     """Our own id of the transaction that a TxProfile belongs to."""
     installed_at: float = 0.0
     """Wall-clock seconds of the CSMS."""
+
+
+class CertificateRecord(Struct, frozen=True):
+    """Kind `certificate`, key `<use>/<fingerprint>`."""
+
+    use: str
+    """A 2.x InstallCertificateUseEnumType word."""
+    facts: CertificateFacts
+    number: int
+    """Rises with each installation."""
 
 
 class GestureRecord(Struct):

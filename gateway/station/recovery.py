@@ -8,6 +8,7 @@ from gateway.station import grants, outbox, sampling
 from gateway.station.model import BootReason, StopReason, TriggerReason
 from gateway.station.records import (
     CacheRecord,
+    CertificateRecord,
     ChargingProfileRecord,
     ConnectorRecord,
     EndedSampleRecord,
@@ -45,6 +46,7 @@ RECORD_TYPES: dict[str, type[Struct]] = {
     "local_list": ListedRecord,
     "reservation": ReservationRecord,
     "charging_profile": ChargingProfileRecord,
+    "certificate": CertificateRecord,
     "gesture": GestureRecord,
     "variable": VariableRecord,
 }
@@ -99,6 +101,7 @@ def load(config: StationConfig, records: Mapping[str, Mapping[str, Struct]], liv
         (record.id, record) for record in of("reservation").values() if isinstance(record, ReservationRecord)
     )
     state.charging.restore(of("charging_profile").values())
+    state.certificates.restore(of("certificate").values())
     seen = [(key, record) for key, record in of("gesture").items() if isinstance(record, GestureRecord)]
     state.gestures.update(sorted(seen, key=lambda item: item[1].at))
     return state

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gateway.station import (
     authorization,
     availability,
+    certificates,
     commands,
     grants,
     inventory,
@@ -20,6 +21,11 @@ from gateway.station import (
     tokens,
     triggers,
     vendor_messages,
+)
+from gateway.station.certificate_work import (
+    CertificateDeletionRequested,
+    CertificateGiven,
+    CertificatesRequested,
 )
 from gateway.station.effects import Answer
 from gateway.station.model import RegistrationStatus, StopReason, TriggerReason
@@ -114,6 +120,12 @@ def _reply(state: StationState, turn: Turn, event: CsmsAsked) -> Reply | None:
             return smart_charging.composite(state, turn, request)
         case TriggerRequested():
             return triggers.requested(state, turn, request)
+        case CertificateGiven():
+            return certificates.given(state, turn, request, event.ref)
+        case CertificatesRequested():
+            return certificates.requested(state, request)
+        case CertificateDeletionRequested():
+            return certificates.deletion_requested(state, turn, request)
         case TransactionStatusRequested():
             return _transaction_status(state, request)
         case VendorMessageReceived():

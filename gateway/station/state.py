@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 from msgspec import Struct
 
+from gateway.station.certificates import Certificates
 from gateway.station.charging_limits import Charging
 from gateway.station.model import AuthorizationStatus, TxPoint
 from gateway.station.outbox import Outbox
@@ -266,6 +267,7 @@ class StationState:
         "broker_up",
         "by_n",
         "cache",
+        "certificates",
         "charging",
         "commands",
         "config",
@@ -336,6 +338,7 @@ class StationState:
         self.reserve_told: dict[int, tuple[int, float] | None] = {}
         """Connector → (reservation, its end in host time) as its device was told."""
         self.charging = Charging()
+        self.certificates = Certificates()
         self.gestures: dict[str, GestureRecord] = {}
         """In order of time."""
         self.debounce: dict[tuple[int, str], float] = {}

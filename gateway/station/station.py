@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, assert_never, cast
 from gateway.station import (
     authorization,
     availability,
+    certificates,
     commands,
     device_reports,
     facts,
@@ -34,6 +35,7 @@ from gateway.station import (
     views,
 )
 from gateway.station import charging_limits as limits
+from gateway.station.certificate_work import CertificateWorked
 from gateway.station.effects import Notify
 from gateway.station.events import (
     ActionRequested,
@@ -75,6 +77,7 @@ _AnyEvent = (
     | Answered
     | BrokerConnected
     | BrokerLost
+    | CertificateWorked
     | CommandAnswered
     | CsmsAsked
     | DeviceAnnounced
@@ -170,6 +173,8 @@ class Station:
                 device_reports.reported(state, turn, event)
             case CommandAnswered():
                 commands.answered(state, turn, event)
+            case CertificateWorked():
+                certificates.worked(state, turn, event)
             case ActionRequested():
                 local_requests.requested(state, turn, event)
             case LinkOpened():
@@ -341,6 +346,7 @@ class Station:
         if happened or state.reset is not reset:
             for evse in state.evses.values():
                 self._settle_evse(turn, evse)
+        certificates.settle(state, turn)
         registration.settle(state, turn)
         sampling.clock_aligned(state, turn)
         reservations.settle(state, turn)
@@ -383,6 +389,7 @@ class Station:
             presence.deadline(state),
             reservations.deadline(state, now),
             smart_charging.deadline(state, now),
+            certificates.deadline(state),
         ]
         if state.linked:
             times += [state.boot_retry_at, state.heartbeat_at if state.accepted else None]

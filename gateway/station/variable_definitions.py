@@ -308,6 +308,11 @@ _OF_16 = (
     _only_16("StopTxnSampledDataMaxLength", _MEASURANDS_MAX_LENGTH),
     _only_16("StopTxnAlignedDataMaxLength", _MEASURANDS_MAX_LENGTH),
     _only_16("StopTransactionMaxMeterValues", "1000"),
+    Definition(
+        component=HIDDEN, variable="AdditionalRootCertificateCheck", type=DataType.BOOLEAN, default="false",
+        mutability=R,
+    ),
+    number(HIDDEN, "CertificateStoreMaxLength", "20", R, within=(1, 100)),
     text(
         HIDDEN, "AuthorizationKey", None, W,
         minimum=32, maximum=40, pattern=r"(?:[0-9A-Fa-f]{2})*",  # whitepaper: 16 to 20 bytes as hex digits

@@ -153,6 +153,9 @@ class Variables:
     phase_switching = _Getter[bool](HIDDEN, "ConnectorSwitch3to1PhaseSupported")
     """Whether devices charge with one phase when the setpoint says so."""
 
+    certificate_store_length = _Getter[int](HIDDEN, "CertificateStoreMaxLength")
+    additional_root_check = _Getter[bool](HIDDEN, "AdditionalRootCertificateCheck")
+
     minimum_status_duration_s = _Getter[int](HIDDEN, "MinimumStatusDuration")
     stop_sampled_measurands_16 = _Getter[tuple[str, ...]](HIDDEN, "StopTxnSampledData")
     """1.6 StopTxnSampledData: of transactions pinned to 1.6 instead of `ended_measurands`."""

@@ -14,6 +14,7 @@ from collections import defaultdict, deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from gateway.certificates import Desk
 from gateway.commits import decoded_records
 from gateway.counters import Counters
 from gateway.csms.closing import ClosedBecause, LinkClosed
@@ -270,6 +271,7 @@ class Bench(ChargingStation):
             counters=counters,
             frames=FrameLog(None),
             clock=self.clock,
+            certificates=Desk(),
             link=self._cable,
         )
         self.reception = Reception(

@@ -14,11 +14,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.certificates import Desk
 from gateway.csms import v16, v201
 from gateway.csms.dialect import BadRequest, error_of
 from gateway.csms.schemas import Schemas
 from gateway.station import effects, reports
 from gateway.station import events as happened
+from gateway.station.certificate_work import CertificateWork
 from gateway.station.model import (
     ConnectorConfig,
     DeviceError,
@@ -116,6 +118,7 @@ class Rig:
         """Calls that the CSMS has not answered: (ref, report, step, calls of the report, action, payload)."""
         self.linked = False
         self.epoch = 0
+        self.desk = Desk()
         self._csms_id = FIRST_CSMS_ID
         self._known = self.token_info()
         self._ref = 0
@@ -478,6 +481,8 @@ class Rig:
             case effects.Command() if effect.name == "measure" and self.devices[effect.n].obeys:
                 values: dict[str, MeterValue] = {"energy_import_wh": self.devices[effect.n].register_wh}
                 self._inbox.append(happened.MeterSampled(effect.n, values, ref=effect.id))
+            case CertificateWork():
+                self.desk.carry_out(effect, self._inbox.append)
             case effects.CloseLink():
                 self._story.append("(link closed)")
                 self.linked = False

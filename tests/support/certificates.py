@@ -14,27 +14,42 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 class Authority:
     """Signs certificates and writes them as PEM files into its folder."""
 
-    def __init__(self, folder: Path, name: str = "Test CA") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str = "Test CA",
+        *,
+        signed_by: "Authority | None" = None,
+        valid_until: dt.timedelta = dt.timedelta(days=3650),
+        serial: int | None = None,
+    ) -> None:
+        """A root, or with `signed_by` an authority below another one."""
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name(name)
+        signer = signed_by or self
         now = dt.datetime.now(dt.UTC)
         self._certificate = (
             x509.CertificateBuilder()
             .subject_name(self._name)
-            .issuer_name(self._name)
+            .issuer_name(signer._name)
             .public_key(self._key.public_key())
-            .serial_number(x509.random_serial_number())
+            .serial_number(serial or x509.random_serial_number())
             .not_valid_before(now - dt.timedelta(days=3650))
-            .not_valid_after(now + dt.timedelta(days=3650))
+            .not_valid_after(now + valid_until)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
+            .sign(signer._key, hashes.SHA256())
         )
         self.ca_file = folder / f"{name.replace(' ', '-').lower()}.pem"
         """The authority's own certificate, as clients and servers want it."""
         self.ca_file.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
+
+    @property
+    def pem(self) -> str:
+        """The authority's own certificate."""
+        return self.ca_file.read_text()
 
     def issue(
         self,

@@ -4,6 +4,7 @@ from gateway.csms.dialect import UNTOLD, Block, Dialect
 from gateway.csms.v16 import (
     authorization,
     availability,
+    certificates,
     configuration,
     local_list,
     metering,
@@ -49,6 +50,7 @@ DIALECT = Dialect.of_blocks(
         reservation.BLOCK,
         smart_charging.BLOCK,
         security.BLOCK,
+        certificates.BLOCK,
         vendor.BLOCK,
         _WITHOUT_WORDS,
     ),

@@ -196,7 +196,7 @@ _TABLE = (
         *("FirmwareManagement", _LIST, "SupportedFileTransferProtocols"),
         *("OCPPCommCtrlr", "FileTransferProtocols"),
     ),
-    _row("Security", _FLAG, "AdditionalRootCertificateCheck", "SecurityCtrlr"),
+    _row("Security", _FLAG, "AdditionalRootCertificateCheck"),
     # No adapter on BasicAuthPassword: the digits stand for bytes, which need not be text.
     _row("Security", _HEX, "AuthorizationKey"),
     _row("Security", _NUMBER, "CertificateSignedMaxChainSize", "SecurityCtrlr", "MaxCertificateChainSize"),

@@ -1,0 +1,5 @@
+"""What certificates need of cryptography and of a disk; what follows from it is the station's to decide."""
+
+from gateway.certificates.desk import Desk
+
+__all__ = ["Desk"]

@@ -1,0 +1,62 @@
+"""Installed certificates under the names of the 1.6 security whitepaper (# M03, M04, M05)."""
+
+from __future__ import annotations
+
+from gateway.csms.dialect import Block, Hearing, Payload
+from gateway.csms.v16.words import status_result
+from gateway.station.certificate_work import (
+    CSMS_ROOT,
+    MANUFACTURER_ROOT,
+    CertificateDeletionRequested,
+    CertificateGiven,
+    CertificateHash,
+    CertificatesReply,
+    CertificatesRequested,
+)
+
+_USES = {"CentralSystemRootCertificate": CSMS_ROOT, "ManufacturerRootCertificate": MANUFACTURER_ROOT}
+
+
+def _install(payload: Payload) -> CertificateGiven:
+    return CertificateGiven(_USES[payload["certificateType"]], payload["certificate"])
+
+
+def _ids(payload: Payload) -> CertificatesRequested:
+    return CertificatesRequested((_USES[payload["certificateType"]],))
+
+
+def _ids_result(_request: Payload, reply: CertificatesReply) -> Payload:
+    if reply.status == "NotFound":
+        return {"status": "NotFound"}
+    return {"status": "Accepted", "certificateHashData": [_hash_data(name) for _, name in reply.certificates]}
+
+
+def _hash_data(name: CertificateHash) -> Payload:
+    return {
+        "hashAlgorithm": name.algorithm,
+        "issuerNameHash": name.issuer_name,
+        "issuerKeyHash": name.issuer_key,
+        "serialNumber": name.serial,
+    }
+
+
+def _delete(payload: Payload) -> CertificateDeletionRequested:
+    data = payload["certificateHashData"]
+    return CertificateDeletionRequested(
+        CertificateHash(
+            data["hashAlgorithm"], data["issuerNameHash"], data["issuerKeyHash"], data["serialNumber"]
+        )
+    )
+
+
+BLOCK = Block(
+    hears={
+        "InstallCertificate": Hearing(
+            _install, status_result({"Accepted": "Accepted", "Rejected": "Rejected"}, otherwise="Failed")
+        ),
+        "GetInstalledCertificateIds": Hearing(_ids, _ids_result),
+        "DeleteCertificate": Hearing(
+            _delete, status_result({"Accepted": "Accepted", "NotFound": "NotFound"}, otherwise="Failed")
+        ),
+    }
+)

@@ -1,0 +1,124 @@
+"""What concerns certificates: what the CSMS asks and gets, and what the edge is asked to find out about them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from gateway.station.effects import Effect
+from gateway.station.events import Event
+from gateway.station.requests import Reply, Request
+
+Algorithm = Literal["SHA256", "SHA384", "SHA512"]
+
+CSMS_ROOT = "CSMSRootCertificate"
+MANUFACTURER_ROOT = "ManufacturerRootCertificate"
+"""Uses of an installed certificate, in 2.x words (# 2.0.1 InstallCertificateUseEnumType)."""
+
+
+class CertificateHash(Struct, frozen=True):
+    """The name of a certificate (# 2.0.1 CertificateHashDataType); hex digits in lower case."""
+
+    algorithm: Algorithm
+    issuer_name: str
+    """Over the issuer's distinguished name in DER."""
+    issuer_key: str
+    """Over the bits of the issuer's public key."""
+    serial: str
+    """Without leading zeros."""
+
+    def normal(self) -> CertificateHash:
+        """As a CSMS may write it: any case, leading zeros."""
+        return CertificateHash(
+            self.algorithm,
+            self.issuer_name.lower(),
+            self.issuer_key.lower(),
+            self.serial.lower().lstrip("0") or "0",
+        )
+
+
+class CertificateFacts(Struct, frozen=True, kw_only=True):
+    """What a certificate says of itself."""
+
+    pem: str
+    """It alone, in normal form."""
+    fingerprint: str
+    """SHA-256 over its DER, hex digits in lower case."""
+    hashes: tuple[CertificateHash, ...]
+    """One an algorithm, SHA256 first."""
+    subject: str
+    """RFC 4514."""
+    not_before: float
+    """Wall-clock seconds."""
+    not_after: float
+    issuer: str | None = None
+    """Fingerprint of the certificate that signed it: its own, or one of those that were named."""
+    is_authority: bool = False
+    """It may sign others."""
+
+
+# ------------------------------------------------------------------ what the CSMS asks
+
+
+class CertificateGiven(Request, frozen=True):
+    """InstallCertificate (# M05)."""
+
+    use: str
+    pem: str
+
+
+class CertificatesRequested(Request, frozen=True):
+    """GetInstalledCertificateIds (# M03)."""
+
+    uses: tuple[str, ...] = ()
+    """Empty: whatever their use."""
+
+
+class CertificateDeletionRequested(Request, frozen=True):
+    """DeleteCertificate (# M04)."""
+
+    hash: CertificateHash
+
+
+class CertificatesReply(Reply, frozen=True):
+    """# M03."""
+
+    status: Literal["Accepted", "NotFound"]
+    certificates: tuple[tuple[str, CertificateHash], ...] = ()
+    """(use, name) of each."""
+
+
+# ------------------------------------------------------------------ what the edge finds out
+
+
+class Task(Struct, frozen=True):
+    """Something about certificates that needs cryptography or a disk."""
+
+
+class Examine(Task, frozen=True):
+    """Read one certificate. → CertificateFacts, or Unusable."""
+
+    pem: str
+    authorities: tuple[str, ...] = ()
+    """PEMs of those that may have signed it, besides itself."""
+
+
+class Unusable(Struct, frozen=True):
+    """Nothing can be done with what was given; a sentence says why."""
+
+    why: str
+
+
+class CertificateWork(Effect, frozen=True):
+    """Have a task done; exactly one CertificateWorked comes back."""
+
+    ref: int
+    task: Task
+
+
+class CertificateWorked(Event, frozen=True):
+    """A task is done."""
+
+    ref: int
+    outcome: CertificateFacts | Unusable
