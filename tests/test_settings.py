@@ -132,6 +132,7 @@ def test_every_field_of_the_core_can_be_set(loaded: Load) -> None:
         iccid="89490200001234567890",
         imsi="262011234567890",
         security_profile=2,
+        configured=frozenset({"password"}),
         time_zone="Europe/Berlin",
         connectors=(
             ConnectorConfig(
