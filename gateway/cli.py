@@ -108,6 +108,32 @@ def check(
 
 
 @app.command()
+def forget(
+    station: Annotated[str, typer.Argument(help="The station's name.", show_default=False)],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Variables as `check --store` names them, or 1.6 keys. Default: all.", show_default=False
+        ),
+    ] = None,
+    *,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="The configuration.", show_default=False)
+    ] = None,
+) -> None:
+    """Forget what a CSMS has written at a station, so that the configuration holds again. Stop the gateway first."""
+    settings = _settings(config)
+    from gateway.settings.written import forget as forgotten
+    from gateway.store import StoreError
+
+    try:
+        for name in asyncio.run(forgotten(settings, station, names or [])):
+            typer.echo(f"{station}: {name} is as configured again.")
+    except (LookupError, StoreError) as error:
+        _end(f"Nothing was forgotten: {error}")
+
+
+@app.command()
 def health(
     file: ConfigFile = None,
     *,

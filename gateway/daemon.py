@@ -9,6 +9,7 @@ import secrets
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ import structlog
 from msgspec.structs import replace
 
 from gateway import __version__
-from gateway.certificates import Desk
+from gateway.certificates import Desk, KeyRing
 from gateway.commits import decoded_records
 from gateway.counters import Counters
 from gateway.csms.link import Link
@@ -95,6 +96,8 @@ class Gateway:
         )
         self.outlet = Outlet(self.client, self.topics, time.time)
         self.runners: dict[str, Runner] = {}
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="certificates")
+        self._keys = settings.store.path.parent / "keys"
         self._gone: dict[str, list[int]] = {}
         """Stations and connectors (0: the station) that left the configuration, and what the broker keeps of them."""
         self._reception = Reception(
@@ -153,20 +156,21 @@ class Gateway:
         stored = dict(self._store.load_all())
         folded = {name.casefold(): records for name, records in stored.items()}
         clock = Clock()
-        certificates = Desk()
         link = partial(Link, random=random.random)
         for config in self._settings.station_configs():
+            link_config = self._settings.link_config(config.name)
+            keys = KeyRing(self._keys / config.name)
             records = decoded_records(config.name, folded.get(config.name.casefold(), {}))
             self.runners[config.name] = Runner(
                 config,
-                self._settings.link_config(config.name),
+                link_config,
                 records,
                 store=self._store,
                 outlet=self.outlet,
                 counters=self.counters,
                 frames=self._frames,
                 clock=clock,
-                certificates=certificates,
+                certificates=Desk(keys, ca_file=link_config.ca_file, pool=self._pool),
                 link=link,
             )
         ours = {name.casefold() for name in self.runners}
@@ -224,6 +228,7 @@ class Gateway:
         for task in everything:
             task.cancel()
         await asyncio.gather(*everything, return_exceptions=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
         await self._store.close()
         await self.health.stop()
         self._frames.close()

@@ -10,8 +10,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from msgspec.structs import replace
 
+from gateway import way
 from gateway.commits import Commits, encoded
 from gateway.csms.conversation import Conversation
 from gateway.csms.dialects import DIALECTS
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from gateway.logs import FrameLog
     from gateway.mqtt.arrivals import Message
     from gateway.mqtt.outlet import Outlet
+    from gateway.station.certificate_work import CertificateWorked
     from gateway.station.model import StationConfig
     from gateway.store import Store
 
@@ -113,7 +114,7 @@ class Runner:
         self._counters = counters
         self._frames = frames
         self._certificates = certificates
-        self._link_config = link_config
+        self._configured = link_config
         self.link = link(
             link_config,
             offered=self.station.offered_versions,
@@ -271,7 +272,7 @@ class Runner:
                 case ChangeLink():
                     self._change_link(effect)
                 case CertificateWork():
-                    self._certificates.carry_out(effect, self.take)
+                    self._certificates.carry_out(effect, self._worked)
                 case Quarantine():
                     self._counters.quarantined += 1
                     _log.error(
@@ -280,6 +281,10 @@ class Runner:
                 case _:
                     _log.error("An effect has nobody to carry it out.", effect=type(effect).__name__)
 
+    def _worked(self, event: CertificateWorked) -> None:
+        if not self._ended:
+            self.take(event)
+
     def _ask(self, effect: Ask) -> None:
         if self._conversation is None or effect.ref <= self._asks_begin_after:
             return  # the link went while the disk was written; LinkClosed has told the station
@@ -287,19 +292,12 @@ class Runner:
             self._mailbox.append((event, None))
 
     def _change_link(self, change: ChangeLink) -> None:
-        config = self._link_config
-        if change.password is not None:
-            password = bytes.fromhex(change.password) if change.password_is_hex else change.password.encode()
-            config = replace(config, password=password)
-        self._link_config = replace(
-            config,
-            ping_interval_s=_or(change.ping_interval_s, config.ping_interval_s),
-            wait_minimum_s=_or(change.backoff_minimum_s, config.wait_minimum_s),
-            random_range_s=_or(change.backoff_random_s, config.random_range_s),
-            repeat_times=config.repeat_times if change.backoff_repeats is None else change.backoff_repeats,
-        )
-        self._call_timeout_s = _or(change.call_timeout_s, self._call_timeout_s)
-        self.link.reconfigure(self._link_config)
+        if change.call_timeout_s is not None:
+            self._call_timeout_s = change.call_timeout_s
+        try:
+            self.link.reconfigure(way.changed(self._configured, change, self._certificates.keys))
+        except (OSError, ValueError) as error:
+            _log.error("The way to the CSMS stays as it was.", station=self.name, reason=str(error))
 
     # -------------------------------------------------------------- the link
 
@@ -399,10 +397,6 @@ class Runner:
         if deadline is not None and deadline <= now:
             self._mailbox.append((TimePassed(), None))
         self._drain()
-
-
-def _or(value: float | None, otherwise: float) -> float:
-    return otherwise if value is None else float(value)
 
 
 _RUN = uuid.uuid4().hex[:20]

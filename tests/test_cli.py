@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -16,6 +17,8 @@ from gateway import __version__, cli
 from gateway.counters import Counters
 from gateway.health import CommitTimes, Condition, Health
 from gateway.simulator.play import PlayOptions
+from gateway.station.records import VariableRecord
+from gateway.store import Store, Write
 
 ROOT = Path(__file__).parent.parent
 CONFIG = 'stations: [{name: garage, csms: {url: "ws://c", password: hunter2}}]\n'
@@ -195,3 +198,59 @@ def test_acl_needs_no_configuration_for_any_station(runner: CliRunner) -> None:
     result = runner.invoke(cli.app, ["acl", "--any-station"])
 
     assert (0, (ROOT / "mosquitto" / "acl").read_text()) == (result.exit_code, result.stdout)
+
+
+def kept_variables(directory: Path, **texts: str) -> None:
+    """A store in which a CSMS has written these."""
+
+    async def write() -> None:
+        store = Store.open(directory / "gateway.db")
+        writes = [
+            Write("variable", name.replace("__", "."), msgspec.json.encode(VariableRecord(text)))
+            for name, text in texts.items()
+        ]
+        store.submit("garage", writes, lambda error: None if error is None else pytest.fail(str(error)))
+        await store.close()
+
+    asyncio.run(write())
+
+
+def test_forget_lets_the_configuration_hold_again(runner: CliRunner, tmp_path: Path) -> None:
+    """One by its 1.6 key, then the rest."""
+    (tmp_path / "gateway.yaml").write_text(CONFIG)
+    kept_variables(
+        tmp_path,
+        OCPPCommCtrlr__HeartbeatInterval="77",
+        Ocpp16__SecurityProfile="1",
+        TxCtrlr__EVConnectionTimeOut="99",
+    )
+
+    one = runner.invoke(cli.app, ["forget", "garage", "SecurityProfile"])
+    left = runner.invoke(cli.app, ["check", "--quiet", "--store"])
+    rest = runner.invoke(cli.app, ["forget", "Garage"])
+    none = runner.invoke(cli.app, ["check", "--quiet", "--store"])
+
+    assert (0, "garage: Ocpp16.SecurityProfile is as configured again.\n") == (one.exit_code, one.stdout)
+    assert "SecurityProfile" not in left.stdout
+    assert "HeartbeatInterval" in left.stdout
+    assert rest.stdout.count("is as configured again") == 2
+    assert none.stdout == "# The store has no variable that differs from the configuration.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["garage", "HeartbeatInterval"], "written are: TxCtrlr.EVConnectionTimeOut"),
+        (["cellar"], "there is no station 'cellar'"),
+    ],
+)
+def test_forget_names_what_is_not_there(
+    runner: CliRunner, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    (tmp_path / "gateway.yaml").write_text(CONFIG)
+    kept_variables(tmp_path, TxCtrlr__EVConnectionTimeOut="99")
+
+    result = runner.invoke(cli.app, ["forget", *arguments])
+
+    assert result.exit_code == 1
+    assert words in result.stderr

@@ -104,6 +104,7 @@ def test_every_field_of_the_core_can_be_set(loaded: Load) -> None:
               vanished_transaction_s: 2
               after_restart: stop
               after_tx_profile: nothing
+              certificate_key: rsa
               card_debounce_s: 3
               gesture_max_age_s: 4
               gesture_memory_s: 500
@@ -150,6 +151,7 @@ def test_every_field_of_the_core_can_be_set(loaded: Load) -> None:
             vanished_transaction_s=2,
             after_restart="stop",
             after_tx_profile="nothing",
+            certificate_key="rsa",
             card_debounce_s=3,
             gesture_max_age_s=4,
             gesture_memory_s=500,

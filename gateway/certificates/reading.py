@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, get_args
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from gateway.station.certificate_work import Algorithm, CertificateFacts, CertificateHash, Unusable
+from gateway.station.certificate_work import (
+    Algorithm,
+    CertificateFacts,
+    CertificateHash,
+    ChainFacts,
+    Unusable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +43,45 @@ def examined(pem: str, authorities: Sequence[str]) -> CertificateFacts | Unusabl
         return facts(found[0], known)
     except UnreadableError as error:
         return Unusable(str(error))
+
+
+def examined_chain(pem: str, public_key: bytes, authorities: Sequence[str]) -> ChainFacts | Unusable:
+    """The certificate for `public_key` (DER) and, in order, those that signed it (# A02.FR.06)."""
+    try:
+        given = certificates(pem)
+        known = [authority for text in authorities for authority in certificates(text)]
+    except UnreadableError as error:
+        return Unusable(str(error))
+    own = next((found for found in given if _public_key(found) == public_key), None)
+    if own is None:
+        return Unusable("no certificate of the chain belongs to the key that was made for it")
+    if not _serves_clients(own):
+        return Unusable(f"{own.subject.rfc4514_string()} is not meant for a TLS client")
+    chain, rest = [own], [found for found in given if found is not own]
+    while (signer := next((found for found in rest if signed(chain[-1], found)), None)) is not None:
+        chain.append(signer)
+        rest.remove(signer)
+    if rest:
+        return Unusable(f"{rest[0].subject.rfc4514_string()} has no place in the chain")
+    trusted = not known or any(signed(chain[-1], authority) for authority in known)
+    return ChainFacts(
+        pem="".join(found.public_bytes(Encoding.PEM).decode() for found in chain),
+        certificates=tuple(facts(found, (*given, *known)) for found in chain),
+        trusted=trusted,
+    )
+
+
+def _public_key(certificate: x509.Certificate) -> bytes:
+    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _serves_clients(certificate: x509.Certificate) -> bool:
+    """One that does not say what it is for may be used for anything (RFC 5280 §4.2.1.12)."""
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return ExtendedKeyUsageOID.CLIENT_AUTH in usage or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usage
 
 
 def certificates(pem: str) -> list[x509.Certificate]:

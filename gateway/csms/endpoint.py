@@ -12,6 +12,8 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     """`ws://` or `wss://`; the identity is appended, or put in place of `{id}`."""
+    secure_url: str | None = None
+    """`wss://`: where security profiles 2 and 3 are spoken when `url` is without TLS."""
     identity: str
     append_identity: bool = True
     """False: the URL is complete as it is."""
@@ -23,6 +25,8 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Raw bytes: a hex key of 1.6 already decoded, which need not be UTF-8."""
     ca_file: str | None = None
     """Who may have signed the server's certificate; None: whom the operating system trusts."""
+    roots: tuple[str, ...] = ()
+    """PEMs of who may have signed it as well."""
     client_cert_file: str | None = None
     client_key_file: str | None = None
     ping_interval_s: float = 25.0

@@ -163,7 +163,9 @@ class Link:
             async with asyncio.timeout(config.open_timeout_s) as self._attempt:
                 context = None
                 if uri.secure:
-                    context = tls.context(config.ca_file, config.client_cert_file, config.client_key_file)
+                    context = tls.context(
+                        config.ca_file, config.client_cert_file, config.client_key_file, config.roots
+                    )
                 await loop.create_connection(
                     lambda: wire,
                     uri.host,

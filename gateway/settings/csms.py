@@ -72,6 +72,15 @@ class Csms(Section):
             examples=["wss://csms.example/ocpp", "wss://csms.example/tenant/{id}/1.6"],
         ),
     ] = None
+    secure_url: Annotated[
+        Annotated[Text, AfterValidator(_csms_url)] | None,
+        Field(
+            title="URL with TLS",
+            description="Where the station goes when the CSMS raises its security profile to 2 or 3 and `url` "
+            "begins with ws://. Default: `url` with wss:// in its place.",
+            examples=["wss://csms.example:8443/ocpp"],
+        ),
+    ] = None
     versions: Annotated[
         tuple[AnyVersion, ...],
         BeforeValidator(listed),
@@ -221,8 +230,15 @@ class Csms(Section):
                     "choose profile 1 (ws://) or 2 (wss://)",
                 )
             )
-        if self.ca_file is not None and not self._secure():
-            found.append(Finding(("ca_file",), "is of no use without TLS; the URL must begin with wss://"))
+        if self.secure_url is not None and urlsplit(self.secure_url).scheme != "wss":
+            found.append(Finding(("secure_url",), "does not begin with wss://"))
+        if self.ca_file is not None and not self._secure() and self.secure_url is None:
+            found.append(
+                Finding(
+                    ("ca_file",),
+                    "is of no use without TLS; url must begin with wss://, or secure_url be given",
+                )
+            )
         if self.assume_subprotocol is not None and self.assume_subprotocol not in self.versions:
             found.append(Finding(("assume_subprotocol",), "is not among versions"))
         return found

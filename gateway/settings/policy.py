@@ -101,6 +101,15 @@ class Policy(Section):
             "1.6 expects that it does not.",
         ),
     ] = _DEFAULTS.after_tx_profile
+    certificate_key: Annotated[
+        Literal["ec", "rsa"],
+        any_case(("ec", "rsa")),
+        Field(
+            title="Key pairs of certificates",
+            description="What is made when the CSMS is to sign a certificate for the station: `ec`, P-256; "
+            "`rsa`, 2048 bits.",
+        ),
+    ] = _DEFAULTS.certificate_key
     card_debounce_s: Annotated[
         float,
         Field(

@@ -122,6 +122,7 @@ class Settings(BaseSettings):
         variables = Variables(found.to_core(self.gateway.valid_s), {})
         return LinkConfig(
             url=csms.url or "",
+            secure_url=csms.secure_url,
             identity=found.identity or found.name,
             append_identity=csms.append_identity,
             assume_subprotocol=csms.assume_subprotocol,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from gateway.csms.v16.keys import KEYS
+from gateway.csms.v16.keys import KEYS, key_named
 from gateway.settings.root import Settings
 from gateway.station.model import StationConfig
 from gateway.station.records import VariableRecord
@@ -15,6 +16,7 @@ from gateway.station.variable_definitions import DEFINITIONS
 from gateway.station.variable_shapes import Mutability
 from gateway.station.variable_values import name_of
 from gateway.station.variables import Variables
+from gateway.store import Store, Write
 from gateway.store.database import read_all
 
 _DEFINITIONS = {name_of(definition): definition for definition in DEFINITIONS}
@@ -36,6 +38,53 @@ def differences(settings: Settings) -> Iterator[str]:
                 written = msgspec.json.decode(body, type=VariableRecord).text
                 if sentence := _difference(config, name, written):
                     yield sentence
+
+
+def written(settings: Settings, station: str) -> list[str]:
+    """The names of the variables that a CSMS has written at a station. Raises StoreError, LookupError."""
+    names = {config.name.casefold() for config in settings.station_configs()}
+    if settings.store.path.exists():
+        for name, stored in read_all(settings.store.path.resolve()):
+            names.add(name.casefold())
+            if name.casefold() == station.casefold():
+                return sorted(stored.get("variable", {}))
+    if station.casefold() not in names:
+        raise LookupError(f"there is no station {station!r}")
+    return []
+
+
+async def forget(settings: Settings, station: str, names: Sequence[str]) -> list[str]:
+    """Let the configuration hold again; the names of what was forgotten, all of it when `names` is empty.
+
+    `names`: as `written` gives them, or 1.6 keys. Raises StoreError, also while a gateway runs, and LookupError.
+    """
+    there = written(settings, station)
+    folded = {name.casefold(): name for name in there}
+    chosen = []
+    for name in names:
+        key = key_named(name)
+        found = folded.get((name if key is None else key.setting).casefold())
+        if found is None:
+            raise LookupError(
+                f"no CSMS has written {name!r} at {station}; written are: {', '.join(there) or 'none'}"
+            )
+        chosen.append(found)
+    chosen = chosen or there
+    store = Store.open(settings.store.path)
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def done(error: BaseException | None) -> None:
+        if error is None:
+            ended.set_result(None)
+        else:
+            ended.set_exception(error)
+
+    try:
+        store.submit(station, [Write("variable", name, None) for name in chosen], done)
+        await ended
+    finally:
+        await store.close()
+    return chosen
 
 
 def _difference(config: StationConfig, name: str, written: str) -> str | None:

@@ -16,6 +16,9 @@ CSMS_ROOT = "CSMSRootCertificate"
 MANUFACTURER_ROOT = "ManufacturerRootCertificate"
 """Uses of an installed certificate, in 2.x words (# 2.0.1 InstallCertificateUseEnumType)."""
 
+KeyAlgorithm = Literal["ec", "rsa"]
+"""P-256, or RSA with 2048 bits."""
+
 
 class CertificateHash(Struct, frozen=True):
     """The name of a certificate (# 2.0.1 CertificateHashDataType); hex digits in lower case."""
@@ -81,6 +84,13 @@ class CertificateDeletionRequested(Request, frozen=True):
     hash: CertificateHash
 
 
+class CertificateSigned(Request, frozen=True):
+    """CertificateSigned (# A02, A03): the chain that answers SignCertificate."""
+
+    chain: str
+    """PEM, in any order."""
+
+
 class CertificatesReply(Reply, frozen=True):
     """# M03."""
 
@@ -104,10 +114,62 @@ class Examine(Task, frozen=True):
     """PEMs of those that may have signed it, besides itself."""
 
 
+class MakeRequest(Task, frozen=True):
+    """Make a key pair and ask for a certificate with it. → RequestMade, or Unusable."""
+
+    key: str
+    """Name under which the private key is kept; it never leaves."""
+    algorithm: KeyAlgorithm
+    common_name: str
+    organization: str
+    """"" leaves it out."""
+
+
+class RequestMade(Struct, frozen=True):
+    """A certificate can be asked for."""
+
+    request: str
+    """PKCS #10, PEM."""
+
+
+class ExamineChain(Task, frozen=True):
+    """Put a station's certificate and what signed it in order. → ChainFacts, or Unusable."""
+
+    pem: str
+    key: str
+    """The name of the private key that it must fit."""
+    authorities: tuple[str, ...] = ()
+    """PEMs of the installed roots; those in the operator's file count as well."""
+
+
+class ChainFacts(Struct, frozen=True):
+    """A chain that fits a private key."""
+
+    pem: str
+    """The station's certificate first, each signed by the next one."""
+    certificates: tuple[CertificateFacts, ...]
+    """In the same order."""
+    trusted: bool
+    """Its end was signed by one of the authorities, or there is none to ask."""
+
+
+class KeepKeys(Task, frozen=True):
+    """Delete all private keys of the station but these. → KeysKept."""
+
+    keys: tuple[str, ...]
+
+
+class KeysKept(Struct, frozen=True):
+    """What is no longer used is gone."""
+
+
 class Unusable(Struct, frozen=True):
     """Nothing can be done with what was given; a sentence says why."""
 
     why: str
+
+
+Outcome = CertificateFacts | RequestMade | ChainFacts | KeysKept | Unusable
 
 
 class CertificateWork(Effect, frozen=True):
@@ -121,4 +183,4 @@ class CertificateWorked(Event, frozen=True):
     """A task is done."""
 
     ref: int
-    outcome: CertificateFacts | Unusable
+    outcome: Outcome

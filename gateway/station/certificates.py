@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from gateway.station import security
+from gateway.station import own_certificates, security
 from gateway.station.certificate_work import (
     CSMS_ROOT,
+    MANUFACTURER_ROOT,
     CertificateFacts,
     CertificatesReply,
     CertificateWork,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 EXAMINED_WITHIN_S = 15.0
 """Then the CSMS gets an honest refusal, before it gives up."""
+_USES = frozenset({CSMS_ROOT, MANUFACTURER_ROOT})
 MOST_EXAMINED = 8
 """More than this are not examined at once; a further one fails at once."""
 
@@ -76,6 +78,10 @@ def roots(state: StationState, use: str) -> tuple[str, ...]:
 def given(state: StationState, turn: Turn, request: CertificateGiven, ref: int) -> StatusReply | None:
     """# M05: the edge reads it first; None: the reply comes later."""
     state_of = state.certificates
+    if request.use not in _USES:
+        return StatusReply(
+            status="Rejected", reason_code="NotSupported", info=f"{request.use} is of no use here"
+        )
     if not state.storing:
         return StatusReply(status="Failed", reason_code="OutOfStorage", info="the gateway's disk is full")
     if len(state_of.examined) >= MOST_EXAMINED:
@@ -89,7 +95,13 @@ def given(state: StationState, turn: Turn, request: CertificateGiven, ref: int) 
 def worked(state: StationState, turn: Turn, event: CertificateWorked) -> None:
     """The edge has read what the CSMS gave, perhaps too late."""
     examination = state.certificates.examined.pop(event.ref, None)
-    if examination is not None:
+    if examination is None:
+        own_certificates.worked(state, turn, event)
+    elif not isinstance(event.outcome, (CertificateFacts, Unusable)):
+        turn.do(
+            Answer(examination.ref, StatusReply(status="Failed", info="the certificate was not examined"))
+        )
+    else:
         before = len(turn.effects)
         reply = _verdict(state, turn, examination.use, event.outcome)
         turn.effects.insert(before, Answer(examination.ref, reply))

@@ -120,16 +120,21 @@ class Quarantine(Effect, frozen=True):
 
 
 class ChangeLink(Effect, frozen=True):
-    """The link's settings changed: ping interval, back-off, password (# A01, 1.6 AuthorizationKey)."""
+    """The link's settings changed; None: as the operator configured it."""
 
     ping_interval_s: int | None = None
     call_timeout_s: float | None = None
     backoff_minimum_s: int | None = None
     backoff_random_s: int | None = None
     backoff_repeats: int | None = None
+    security_profile: int | None = None
     password: str | None = None
     """2.x text or 1.6 hex digits; `password_is_hex` says which."""
     password_is_hex: bool = False
+    certificate: tuple[str, str] | None = None
+    """(name of the private key, chain in PEM): the station's own certificate."""
+    roots: tuple[str, ...] = ()
+    """PEMs of who else may have signed the CSMS's certificate."""
 
 
 # ------------------------------------------------------------------ views: what everyone may see

@@ -383,6 +383,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     """How long an unlock or reset may take before the CSMS gets an honest refusal."""
     after_tx_profile: Literal["tx_default", "nothing"] = "tx_default"
     """What limits a transaction whose TxProfile has run out (# K02.FR.08; 1.6 [TC_066] expects nothing)."""
+    certificate_key: Literal["ec", "rsa"] = "ec"
+    """The kind of key pair made for the station's own certificate."""
     setpoint_valid_s: int = 90
     meter_state_interval_s: float = 10.0
     """meter/state is published at most this often."""

@@ -42,6 +42,17 @@ class GrantRecord(Struct, frozen=True):
     """Came with a remote start."""
 
 
+class LinkIdentity(Struct, frozen=True):
+    """With what a station proves itself to its CSMS; part of the station's record."""
+
+    profile: int
+    """The security profile, 0 to 3."""
+    password: tuple[str, bool] | None = None
+    """(text, whether it is hex digits) as the CSMS set it; None: the operator's, or none is used."""
+    certificate: str | None = None
+    """The key of one of the station's own; None: the operator's, or none is used."""
+
+
 class StationRecord(Struct):
     """Kind `station`, key `main`: what concerns the whole station."""
 
@@ -72,6 +83,8 @@ class StationRecord(Struct):
     """Of the list in kind `local_list`."""
     grant: GrantRecord | None = None
     """Of a token shown at the station's reader, until a connector is plugged."""
+    identity_before: LinkIdentity | None = None
+    """What the last good link was made with, while a change of it is on trial."""
 
 
 class EvseRecord(Struct):
@@ -260,6 +273,26 @@ class CertificateRecord(Struct, frozen=True):
     facts: CertificateFacts
     number: int
     """Rises with each installation."""
+
+
+class OwnCertificateRecord(Struct, frozen=True):
+    """Kind `own_certificate`, key that of its private key."""
+
+    key: str
+    chain: str
+    """PEM, the station's certificate first."""
+    facts: CertificateFacts
+    """Of the station's certificate."""
+    number: int
+    """Rises with each one."""
+
+
+class SigningRecord(Struct, frozen=True):
+    """Kind `signing`, key `main`: a certificate that was asked for."""
+
+    key: str
+    request: str
+    """PKCS #10, PEM."""
 
 
 class GestureRecord(Struct):

@@ -15,9 +15,11 @@ from gateway.station.records import (
     EvseRecord,
     GestureRecord,
     ListedRecord,
+    OwnCertificateRecord,
     RegisterRecord,
     ReservationRecord,
     Row,
+    SigningRecord,
     StationRecord,
     TransactionRecord,
     VariableRecord,
@@ -47,6 +49,8 @@ RECORD_TYPES: dict[str, type[Struct]] = {
     "reservation": ReservationRecord,
     "charging_profile": ChargingProfileRecord,
     "certificate": CertificateRecord,
+    "own_certificate": OwnCertificateRecord,
+    "signing": SigningRecord,
     "gesture": GestureRecord,
     "variable": VariableRecord,
 }
@@ -102,6 +106,7 @@ def load(config: StationConfig, records: Mapping[str, Mapping[str, Struct]], liv
     )
     state.charging.restore(of("charging_profile").values())
     state.certificates.restore(of("certificate").values())
+    state.own.restore(of("own_certificate").values(), of("signing").get("main"))
     seen = [(key, record) for key, record in of("gesture").items() if isinstance(record, GestureRecord)]
     state.gestures.update(sorted(seen, key=lambda item: item[1].at))
     return state

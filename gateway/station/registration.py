@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import authorization, commands, outbox, security, status_reports, vendor_messages
-from gateway.station.effects import Ask, ChangeLink, CloseLink
+from gateway.station import (
+    authorization,
+    commands,
+    identity,
+    outbox,
+    own_certificates,
+    security,
+    status_reports,
+    vendor_messages,
+)
+from gateway.station.effects import Ask
 from gateway.station.model import EPOCH_2020, BootReason, RegistrationStatus
 from gateway.station.reports import Boot, BootAnswer, Failed, FailureKind, Heartbeat, HeartbeatAnswer
 
@@ -26,6 +35,7 @@ def link_opened(state: StationState, turn: Turn, event: LinkOpened) -> None:
     first_of_version = state.flavor is None or state.flavor.version != event.flavor.version
     state.flavor = event.flavor
     state.linked = True
+    identity.opened(state, turn)
     state.linked_since = turn.now.wall
     state.link_epoch += 1
     state.last_error = None
@@ -50,6 +60,8 @@ def link_closed(state: StationState, turn: Turn, event: LinkClosed) -> None:
     """The session is gone, or did not come about."""
     if state.linked:
         link_lost(state, turn)
+    else:
+        identity.failed(state, event.kind)
     security.link_failed(state, turn, event.kind, event.detail)
     state.linked = False
     state.linked_since = turn.now.wall
@@ -61,6 +73,7 @@ def link_closed(state: StationState, turn: Turn, event: LinkClosed) -> None:
     state.last_error = event.detail or event.kind
     commands.lost_csms(state)
     vendor_messages.link_lost(state, turn)
+    own_certificates.link_lost(state)
     authorization.link_lost(state, turn)
 
 
@@ -215,14 +228,13 @@ def variables_changed(state: StationState, turn: Turn, names: set[str]) -> None:
         state.heartbeat_at = turn.now.monotonic + max(variables.heartbeat_interval_s, _SHORTEST_S)
     if any("Interval" in name and "Data" in name for name in names):
         state.next_clock_at = None
-    password = bool(names & _PASSWORDS)
-    if not names & _OF_LINK and not password:
-        return
-    turn.do(link_settings(state))
-    if password:
+    if names & _OF_LINK:
+        turn.do(identity.link_settings(state))
+    if names & _PASSWORDS:
         security.record(state, turn, "ReconfigurationOfSecurityParameters", "password")
-        if state.config.security_profile in {1, 2}:
-            turn.do(CloseLink("the password was changed"))  # A01.FR.02, [TC_073]
+    if identity.PROFILE in names:
+        what = f"security profile {state.variables.security_profile}"
+        security.record(state, turn, "ReconfigurationOfSecurityParameters", what)
 
 
 _PASSWORDS = frozenset({"SecurityCtrlr.BasicAuthPassword", "Ocpp16.AuthorizationKey"})
@@ -235,18 +247,3 @@ _OF_LINK = frozenset(
         "OCPPCommCtrlr.MessageTimeout[Default]",
     }
 )
-
-
-def link_settings(state: StationState) -> ChangeLink:
-    """What the link needs to know of the variables."""
-    variables = state.variables
-    password = variables.password
-    return ChangeLink(
-        ping_interval_s=variables.ping_interval_s,
-        call_timeout_s=variables.message_timeout_s,
-        backoff_minimum_s=variables.backoff_minimum_s,
-        backoff_random_s=variables.backoff_random_s,
-        backoff_repeats=variables.backoff_repeats,
-        password=None if password is None else password[0],
-        password_is_hex=password is not None and password[1],
-    )

@@ -10,9 +10,11 @@ from gateway.station import (
     certificates,
     commands,
     grants,
+    identity,
     inventory,
     local_list,
     operation,
+    own_certificates,
     registration,
     reservations,
     resets,
@@ -25,6 +27,7 @@ from gateway.station import (
 from gateway.station.certificate_work import (
     CertificateDeletionRequested,
     CertificateGiven,
+    CertificateSigned,
     CertificatesRequested,
 )
 from gateway.station.effects import Answer
@@ -52,11 +55,14 @@ from gateway.station.requests import (
     TransactionStatusRequested,
     TriggerRequested,
     UnlockRequested,
+    VariableRef,
+    VariableResult,
     VariablesGiven,
     VariablesReply,
     VariablesRequested,
     VendorMessageReceived,
 )
+from gateway.station.variable_definitions import HIDDEN
 
 if TYPE_CHECKING:
     from gateway.station.events import CsmsAsked
@@ -126,6 +132,8 @@ def _reply(state: StationState, turn: Turn, event: CsmsAsked) -> Reply | None:
             return certificates.requested(state, request)
         case CertificateDeletionRequested():
             return certificates.deletion_requested(state, turn, request)
+        case CertificateSigned():
+            return own_certificates.signed(state, turn, request, event.ref)
         case TransactionStatusRequested():
             return _transaction_status(state, request)
         case VendorMessageReceived():
@@ -280,9 +288,17 @@ def _unlock(state: StationState, turn: Turn, request: UnlockRequested, ref: int)
 
 def _set_variables(state: StationState, turn: Turn, request: VariablesGiven) -> VariablesReply:
     """# B05, 1.6 §5.3."""
-    results = tuple(state.variables.set(ref, text) for ref, text in request.entries)
+    results = tuple(_set_variable(state, ref, text) for ref, text in request.entries)
     save_variables(state, turn)
     return VariablesReply(results)
+
+
+def _set_variable(state: StationState, ref: VariableRef, text: str) -> VariableResult:
+    if (ref.component, ref.variable) == (HIDDEN, "SecurityProfile"):
+        obstacle = identity.obstacle(state, text)
+        if obstacle is not None:
+            return VariableResult(ref, "Rejected", info=obstacle)
+    return state.variables.set(ref, text)
 
 
 def save_variables(state: StationState, turn: Turn) -> None:

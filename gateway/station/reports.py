@@ -119,6 +119,13 @@ class SecurityEvent(Report, frozen=True):
     info: str | None = None
 
 
+class SigningRequest(Report, frozen=True):
+    """SignCertificate for the station's own certificate (# A02, A03)."""
+
+    request: str
+    """PKCS #10, PEM."""
+
+
 class Notification(Report, frozen=True):
     """A monitored fact of the device model changed (# N07; 2.x NotifyEvent)."""
 
@@ -221,6 +228,12 @@ class VendorAnswer(Answer, frozen=True):
     data: str | None = None
 
 
+class SigningAnswer(Answer, frozen=True):
+    """Answer to SignCertificate."""
+
+    accepted: bool
+
+
 class Acknowledged(Answer, frozen=True):
     """Taken note of; nothing to learn from it. Also for what a version has no words for."""
 
@@ -263,6 +276,8 @@ __all__ = [
     "Report",
     "ReportedVariable",
     "SecurityEvent",
+    "SigningAnswer",
+    "SigningRequest",
     "Status",
     "TransactionAnswer",
     "TransactionEvent",

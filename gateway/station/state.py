@@ -10,8 +10,10 @@ from msgspec import Struct
 
 from gateway.station.certificates import Certificates
 from gateway.station.charging_limits import Charging
+from gateway.station.identity import Identity
 from gateway.station.model import AuthorizationStatus, TxPoint
 from gateway.station.outbox import Outbox
+from gateway.station.own_certificates import OwnCertificates
 from gateway.station.records import ConnectorRecord, EvseRecord, StationRecord, TransactionRecord
 from gateway.station.variables import Variables
 
@@ -37,7 +39,12 @@ if TYPE_CHECKING:
         StopReason,
         TriggerReason,
     )
-    from gateway.station.records import CacheRecord, GestureRecord, ListedRecord, ReservationRecord
+    from gateway.station.records import (
+        CacheRecord,
+        GestureRecord,
+        ListedRecord,
+        ReservationRecord,
+    )
     from gateway.station.turn import Turn
 
 RESERVE = 10_000
@@ -282,6 +289,7 @@ class StationState:
         "gestures",
         "heartbeat_asked",
         "heartbeat_at",
+        "identity",
         "inventories",
         "last_error",
         "last_received_at",
@@ -294,6 +302,7 @@ class StationState:
         "main_meter",
         "next_clock_at",
         "outbox",
+        "own",
         "record",
         "registration",
         "reservations",
@@ -316,7 +325,9 @@ class StationState:
         "wall_now",
     )
 
-    def __init__(self, config: StationConfig, record: StationRecord, variables: Variables) -> None:
+    def __init__(  # noqa: PLR0915 - a line for each thing that is known
+        self, config: StationConfig, record: StationRecord, variables: Variables
+    ) -> None:
         """A station that has just been loaded."""
         self.config = config
         self.record = record
@@ -339,6 +350,8 @@ class StationState:
         """Connector → (reservation, its end in host time) as its device was told."""
         self.charging = Charging()
         self.certificates = Certificates()
+        self.own = OwnCertificates()
+        self.identity = Identity()
         self.gestures: dict[str, GestureRecord] = {}
         """In order of time."""
         self.debounce: dict[tuple[int, str], float] = {}

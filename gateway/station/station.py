@@ -13,11 +13,13 @@ from gateway.station import (
     device_reports,
     facts,
     grants,
+    identity,
     inventory,
     local_requests,
     metering,
     operation,
     outbox,
+    own_certificates,
     presence,
     recovery,
     refusals,
@@ -146,7 +148,7 @@ class Station:
 
     def link_settings(self) -> ChangeLink:
         """What the link has to obey from its first connection on."""
-        return registration.link_settings(self.state)
+        return identity.link_settings(self.state)
 
     # -------------------------------------------------------------- noting
 
@@ -279,6 +281,7 @@ class Station:
         elif not (
             authorization.answered(state, turn, ref, answer)
             or inventory.answered(state, turn, ref, answer)
+            or own_certificates.answered(state, turn, ref, answer)
             or vendor_messages.answered(state, turn, ref, answer)
         ):
             for connector in state.by_n.values():
@@ -347,6 +350,9 @@ class Station:
             for evse in state.evses.values():
                 self._settle_evse(turn, evse)
         certificates.settle(state, turn)
+        own_certificates.settle(state, turn)
+        if identity.settle(state, turn):
+            registration.link_lost(state, turn)
         registration.settle(state, turn)
         sampling.clock_aligned(state, turn)
         reservations.settle(state, turn)
@@ -390,6 +396,7 @@ class Station:
             reservations.deadline(state, now),
             smart_charging.deadline(state, now),
             certificates.deadline(state),
+            own_certificates.deadline(state, now.monotonic),
         ]
         if state.linked:
             times += [state.boot_retry_at, state.heartbeat_at if state.accepted else None]

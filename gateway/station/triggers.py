@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import availability, metering, registration, status_reports
+from gateway.station import availability, metering, own_certificates, registration, status_reports
 from gateway.station import transaction_events as events
 from gateway.station.effects import Ask
 from gateway.station.model import BootReason, ReadingContext, TriggerReason
@@ -29,6 +29,8 @@ def requested(state: StationState, turn: Turn, request: TriggerRequested) -> Sta
             return _status(state, turn, request.place)
         case "MeterValues":
             return _meter_values(state, turn, request.place)
+        case "SignChargingStationCertificate":
+            return StatusReply(status=own_certificates.renew(state, turn))  # [TC_074]
         case "TransactionEvent":
             return _transaction_events(state, turn, request.place)
         case _:

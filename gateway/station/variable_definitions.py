@@ -159,17 +159,17 @@ _CLOCK = (
 )  # fmt: skip
 
 _SECURITY = (
-    number(
-        "SecurityCtrlr", "SecurityProfile", lambda config: str(config.security_profile), R,
-        within=(0, 3), required=True,
-    ),
+    number("SecurityCtrlr", "SecurityProfile", "0", R, within=(0, 3), required=True, live=True),
     text("SecurityCtrlr", "Identity", lambda config: config.identity, R, maximum=48),
     text(
         "SecurityCtrlr", "BasicAuthPassword", None, W,
         minimum=16, maximum=40, pattern=r"[!-~]*",  # wider than passwordString: CSMSs give out more
     ),
     text("SecurityCtrlr", "OrganizationName", lambda config: config.vendor, maximum=64, required=True),
-    number("SecurityCtrlr", "CertificateEntries", "0", R, within=(0, 0), required=True),
+    number("SecurityCtrlr", "CertificateEntries", "0", R, within=(0, None), required=True, live=True),
+    number("SecurityCtrlr", "MaxCertificateChainSize", "10000", R, within=(1, 10000)),
+    number("SecurityCtrlr", "CertSigningWaitMinimum", "60", unit="s", within=(1, 86400)),
+    number("SecurityCtrlr", "CertSigningRepeatTimes", "3", within=(0, 16)),
 )  # fmt: skip
 
 _METERING = (
@@ -312,6 +312,7 @@ _OF_16 = (
         component=HIDDEN, variable="AdditionalRootCertificateCheck", type=DataType.BOOLEAN, default="false",
         mutability=R,
     ),
+    number(HIDDEN, "SecurityProfile", lambda config: str(config.security_profile), within=(0, 3)),
     number(HIDDEN, "CertificateStoreMaxLength", "20", R, within=(1, 100)),
     text(
         HIDDEN, "AuthorizationKey", None, W,

@@ -156,6 +156,14 @@ class Variables:
     certificate_store_length = _Getter[int](HIDDEN, "CertificateStoreMaxLength")
     additional_root_check = _Getter[bool](HIDDEN, "AdditionalRootCertificateCheck")
 
+    security_profile = _Getter[int](HIDDEN, "SecurityProfile")
+    """As the CSMS has set it; `identity.profile` is the one that holds."""
+    connection_attempts = _Getter[int]("OCPPCommCtrlr", "NetworkProfileConnectionAttempts")
+    organization_name = _Getter[str]("SecurityCtrlr", "OrganizationName")
+    chain_size = _Getter[int]("SecurityCtrlr", "MaxCertificateChainSize")
+    signing_wait_s = _Getter[int]("SecurityCtrlr", "CertSigningWaitMinimum")
+    signing_repeats = _Getter[int]("SecurityCtrlr", "CertSigningRepeatTimes")
+
     minimum_status_duration_s = _Getter[int](HIDDEN, "MinimumStatusDuration")
     stop_sampled_measurands_16 = _Getter[tuple[str, ...]](HIDDEN, "StopTxnSampledData")
     """1.6 StopTxnSampledData: of transactions pinned to 1.6 instead of `ended_measurands`."""

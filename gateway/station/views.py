@@ -152,7 +152,7 @@ def _station(state: StationState) -> StationView:
         connected=state.linked,
         ocpp_version=state.record.version,
         registration=None if state.registration is None else str(state.registration),
-        security_profile=state.config.security_profile,
+        security_profile=_security_profile(state),
         since=state.linked_since,
         last_received_at=state.last_received_at,
         queued=state.outbox.waiting,
@@ -161,6 +161,12 @@ def _station(state: StationState) -> StationView:
         status=str(availability.station_status(state)),
         last_error=state.last_error,
     )
+
+
+def _security_profile(state: StationState) -> int:
+    """Of the link, or of the next attempt."""
+    told = state.identity.told
+    return state.config.security_profile if told is None else told.profile
 
 
 def variable_text(state: StationState, ref: VariableRef) -> str | None:
@@ -172,6 +178,10 @@ def variable_text(state: StationState, ref: VariableRef) -> str | None:
             return rfc3339(state.wall_now)
         case "Entries" if ref.component == "LocalAuthListCtrlr":
             return str(len(state.local_list))
+        case "SecurityProfile":
+            return str(_security_profile(state))
+        case "CertificateEntries":
+            return str(len(state.certificates.installed))
         case "Power" if ref.evse is not None:
             return _power_text(state, ref.evse)
         case _:

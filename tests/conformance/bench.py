@@ -14,7 +14,7 @@ from collections import defaultdict, deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from gateway.certificates import Desk
+from gateway.certificates import Desk, KeyRing
 from gateway.commits import decoded_records
 from gateway.counters import Counters
 from gateway.csms.closing import ClosedBecause, LinkClosed
@@ -155,6 +155,7 @@ class Cable(Link):
         if self.bench.cable is not self or self.plugged_in or self._held or not self.bench.reachable:
             return
         self.plugged_in = True
+        self.bench.handshakes.append(self._config)
         self.bench.csms.connected()
         self._opened("ocpp1.6")
 
@@ -235,6 +236,8 @@ class Bench(ChargingStation):
         """Whether the CSMS takes connections."""
         self.returns_at_once = True
         """Whether a connection that the station closed is made anew by itself."""
+        self.handshakes: list[LinkConfig] = []
+        """With what each connection was made."""
         self._inbox: deque[Callable[[], None]] = deque()
         self._pumping = False
         self._heard = asyncio.Event()
@@ -271,7 +274,7 @@ class Bench(ChargingStation):
             counters=counters,
             frames=FrameLog(None),
             clock=self.clock,
-            certificates=Desk(),
+            certificates=Desk(KeyRing(self.file.parent / "keys")),
             link=self._cable,
         )
         self.reception = Reception(

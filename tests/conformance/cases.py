@@ -28,6 +28,8 @@ class Case(msgspec.Struct, frozen=True):
     profile: Profile
     options: dict[str, Any] = {}
     """How the charge point is made: the arguments of Bench."""
+    where: str = ""
+    """Where it is played, when it makes its own place."""
 
 
 class NotApplicable(msgspec.Struct, frozen=True):
@@ -65,6 +67,11 @@ def case(
         return pytest.mark.case(Case(id, title, profile, options))(marked)
 
     return mark
+
+
+def case_of_its_own(id: str, title: str, profile: Profile, where: str) -> pytest.MarkDecorator:
+    """Marks a test as that case which makes the charge point and its CSMS by itself; `where` says what they are."""
+    return pytest.mark.case(Case(id, title, profile, where=where))
 
 
 def not_applicable(id: str, title: str, profile: Profile, reason: str) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from gateway.certificates import Desk
+from gateway.certificates import Desk, KeyRing
 from gateway.csms import v16, v201
 from gateway.csms.dialect import BadRequest, error_of
 from gateway.csms.schemas import Schemas
@@ -82,9 +83,13 @@ class Rig:
         variables: dict[str, str] | None = None,
         policy: Policy | None = None,
         obeys: bool = True,
+        station: dict[str, Any] | None = None,
         **connector: Any,
     ) -> None:
-        """`connectors` EVSEs of one connector each, with `connector` settings, or exactly those given."""
+        """`connectors` EVSEs of one connector each, with `connector` settings, or exactly those given.
+
+        `station`: further settings of the station.
+        """
         self.version = version
         self.dialect = DIALECTS[version]
         self.schemas = Schemas.of(self.dialect.version)
@@ -101,6 +106,7 @@ class Rig:
             connectors=configs,
             policy=policy or Policy(),
             variables=variables or {},
+            **(station or {}),
         )
         self.devices = {config.n: Device() for config in configs}
         for device in self.devices.values():
@@ -118,7 +124,8 @@ class Rig:
         """Calls that the CSMS has not answered: (ref, report, step, calls of the report, action, payload)."""
         self.linked = False
         self.epoch = 0
-        self.desk = Desk()
+        self.desk = Desk(KeyRing(Path("there/is/no/place/for/keys")))
+        """A test that has keys made gives it a place for them."""
         self._csms_id = FIRST_CSMS_ID
         self._known = self.token_info()
         self._ref = 0
@@ -487,7 +494,7 @@ class Rig:
                 self._story.append("(link closed)")
                 self.linked = False
                 self.waiting.clear()
-                self._inbox.append(happened.LinkClosed("closed", effect.reason))
+                self._inbox.append(happened.LinkClosed("closed_by_us", effect.reason))
             case _:
                 pass
         self._effects.append(effect)
@@ -556,7 +563,7 @@ class Rig:
                 return {"transactionId": self._csms_id - 1, **self._known}
             case "TransactionEvent" if "idToken" in payload:
                 return self._known
-            case "DataTransfer":
+            case "DataTransfer" | "SignCertificate":
                 return {"status": "Accepted"}
             case _:
                 return {}

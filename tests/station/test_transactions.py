@@ -1,5 +1,7 @@
 """Where transactions start, and what they tell while they run."""
 
+from typing import Any
+
 import pytest
 
 from gateway.station.events import MeterSampled
@@ -14,7 +16,7 @@ def with_points(
     stop: set[TxPoint] | None = None,
     *,
     variables: dict[str, str] | None = None,
-    **more: bool,
+    **more: Any,
 ) -> Rig:
     """A 2.0.1 station with these start and stop points."""
     policy = Policy(start_points=frozenset(start), stop_points=frozenset(stop or {P.EV_CONNECTED}))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
@@ -57,9 +57,12 @@ class Authority:
         *hosts: str,
         valid_from: dt.timedelta = dt.timedelta(days=-1),
         valid_until: dt.timedelta = dt.timedelta(days=1),
+        rsa_key: bool = False,
     ) -> tuple[Path, Path]:
         """The files of a certificate and its key; `hosts` are names and IP addresses, none for a client."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey = ec.generate_private_key(ec.SECP256R1())
+        if rsa_key:
+            key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         now = dt.datetime.now(dt.UTC)
         builder = (
             x509.CertificateBuilder()
@@ -70,7 +73,7 @@ class Authority:
             .not_valid_before(now + valid_from)
             .not_valid_after(now + valid_until)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(signs_certificates=False), critical=True)
+            .add_extension(_key_usage(signs_certificates=False, enciphers=rsa_key), critical=True)
             .add_extension(
                 x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
                 critical=False,
@@ -95,6 +98,32 @@ class Authority:
         )
         return cert_file, key_file
 
+    def sign(
+        self,
+        request: str,
+        *,
+        valid_from: dt.datetime | None = None,
+        valid_until: dt.datetime | None = None,
+        usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.CLIENT_AUTH,
+    ) -> str:
+        """The certificate (PEM) that a request (PKCS #10, PEM) asks for; by default valid for all of our time."""
+        asked = x509.load_pem_x509_csr(request.encode())
+        assert asked.is_signature_valid
+        now = dt.datetime.now(dt.UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(asked.subject)
+            .issuer_name(self._name)
+            .public_key(asked.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(valid_from or now - dt.timedelta(days=3000))
+            .not_valid_after(valid_until or now + dt.timedelta(days=3000))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
     def server_context(self, *hosts: str, demand_client: bool = False) -> ssl.SSLContext:
         """What a server presents; with `demand_client` it lets in only those whom the authority knows."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -116,13 +145,13 @@ def _general_name(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+def _key_usage(*, signs_certificates: bool, enciphers: bool = False) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=True,
         content_commitment=False,
-        key_encipherment=False,
+        key_encipherment=enciphers,
         data_encipherment=False,
-        key_agreement=not signs_certificates,
+        key_agreement=not signs_certificates and not enciphers,
         key_cert_sign=signs_certificates,
         crl_sign=signs_certificates,
         encipher_only=False,

@@ -84,7 +84,8 @@ class Csms:
         """Standing answers by action, for every station that has none of its own."""
         self.handshakes: list[Handshake] = []
         self.port = port
-        self._ssl = ssl
+        self.tls = ssl
+        """May be changed for the handshakes to come."""
         self._unnamed_version = unnamed_version
         self._laws = Laws(message_timeout_s, strict_boot)
         self._stations: dict[str, Station] = {}
@@ -97,7 +98,7 @@ class Csms:
     @property
     def url(self) -> str:
         """What a station's settings name; the identity is still to be appended."""
-        return f"{'ws' if self._ssl is None else 'wss'}://127.0.0.1:{self.port}{PATH.rstrip('/')}"
+        return f"{'ws' if self.tls is None else 'wss'}://127.0.0.1:{self.port}{PATH.rstrip('/')}"
 
     @property
     def tokens(self) -> dict[str, Payload]:
@@ -167,7 +168,7 @@ class Csms:
                 self._attend,
                 "127.0.0.1",
                 self.port,
-                ssl=self._ssl,
+                ssl=self.tls,
                 process_request=self._admit,
                 select_subprotocol=self._select,
                 create_connection=self._counting_pings(),

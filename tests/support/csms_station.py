@@ -58,6 +58,9 @@ class Station(Record):
         self.path = ""
         """Request target of the latest handshake as it was sent, percent-encoded."""
         self.peer_certificate: dict[str, Any] | None = None
+        self.peer_certificate_der: bytes | None = None
+        self.cipher: str | None = None
+        """The TLS suite of the latest connection."""
         self.answers: dict[str, Rule] = {}
         """Standing answers of this station; they go before those of the Csms."""
         self.connections = 0
@@ -195,7 +198,9 @@ class Station(Record):
         if socket.request is not None:
             self.headers, self.path = socket.request.headers, socket.request.path
         tls = socket.transport.get_extra_info("ssl_object")
-        self.peer_certificate = tls.getpeercert() if tls is not None else None
+        if tls is not None:
+            self.peer_certificate, self.peer_certificate_der = tls.getpeercert(), tls.getpeercert(True)
+            self.cipher = tls.cipher()[0]
         self._notify()
         try:
             async for text in socket:

@@ -1,8 +1,8 @@
-"""Installed certificates under the names of the 1.6 security whitepaper (# M03, M04, M05)."""
+"""Certificates under the names of the 1.6 security whitepaper (# A02, M03, M04, M05)."""
 
 from __future__ import annotations
 
-from gateway.csms.dialect import Block, Hearing, Payload
+from gateway.csms.dialect import Block, Call, Hearing, Payload, Telling
 from gateway.csms.v16.words import status_result
 from gateway.station.certificate_work import (
     CSMS_ROOT,
@@ -10,9 +10,11 @@ from gateway.station.certificate_work import (
     CertificateDeletionRequested,
     CertificateGiven,
     CertificateHash,
+    CertificateSigned,
     CertificatesReply,
     CertificatesRequested,
 )
+from gateway.station.reports import SigningAnswer, SigningRequest
 
 _USES = {"CentralSystemRootCertificate": CSMS_ROOT, "ManufacturerRootCertificate": MANUFACTURER_ROOT}
 
@@ -49,14 +51,28 @@ def _delete(payload: Payload) -> CertificateDeletionRequested:
     )
 
 
+def _signing_calls(report: SigningRequest) -> list[Call]:
+    return [Call("SignCertificate", {"csr": report.request})]
+
+
+def _signing_answer(_report: SigningRequest, _step: int, payload: Payload) -> SigningAnswer:
+    return SigningAnswer(accepted=payload["status"] == "Accepted")
+
+
+def _signed(payload: Payload) -> CertificateSigned:
+    return CertificateSigned(payload["certificateChain"])
+
+
 BLOCK = Block(
+    tells={SigningRequest: Telling(_signing_calls, _signing_answer)},
     hears={
         "InstallCertificate": Hearing(
             _install, status_result({"Accepted": "Accepted", "Rejected": "Rejected"}, otherwise="Failed")
         ),
         "GetInstalledCertificateIds": Hearing(_ids, _ids_result),
+        "CertificateSigned": Hearing(_signed, status_result({"Accepted": "Accepted"}, otherwise="Rejected")),
         "DeleteCertificate": Hearing(
             _delete, status_result({"Accepted": "Accepted", "NotFound": "NotFound"}, otherwise="Failed")
         ),
-    }
+    },
 )

@@ -202,7 +202,7 @@ _TABLE = (
     _row("Security", _NUMBER, "CertificateSignedMaxChainSize", "SecurityCtrlr", "MaxCertificateChainSize"),
     _row("Security", _NUMBER, "CertificateStoreMaxLength"),
     _row("Security", _TEXT, "CpoName", "SecurityCtrlr", "OrganizationName"),
-    _row("Security", _NUMBER, "SecurityProfile", "SecurityCtrlr"),
+    _row("Security", _NUMBER, "SecurityProfile"),
 )
 
 KEYS = tuple(key for key in _TABLE if key.profile in PROFILES)

@@ -4,6 +4,7 @@ from gateway.csms.dialect import Dialect
 from gateway.csms.v201 import (
     authorization,
     availability,
+    certificates,
     device_model,
     diagnostics,
     metering,
@@ -37,6 +38,7 @@ DIALECT = Dialect.of_blocks(
         availability.BLOCK,
         remote.BLOCK,
         security.BLOCK,
+        certificates.BLOCK,
         diagnostics.BLOCK,
         vendor.BLOCK,
     ),

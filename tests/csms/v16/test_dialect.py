@@ -23,6 +23,7 @@ def test_what_is_handled_is_known_to_the_schemas() -> None:
     assert all(SCHEMAS.knows(action) for action in DIALECT.handled)
     assert DIALECT.handled == {
         "CancelReservation",
+        "CertificateSigned",
         "ChangeAvailability",
         "ChangeConfiguration",
         "ClearCache",

@@ -48,12 +48,16 @@ def test_what_is_handled_is_known_to_the_schemas() -> None:
     """All that is asked of us now, and nothing that no schema describes."""
     assert all(SCHEMAS.knows(action) for action in DIALECT.handled)
     assert DIALECT.handled == {
+        "CertificateSigned",
         "ChangeAvailability",
         "ClearCache",
         "DataTransfer",
+        "DeleteCertificate",
         "GetBaseReport",
+        "GetInstalledCertificateIds",
         "GetTransactionStatus",
         "GetVariables",
+        "InstallCertificate",
         "RequestStartTransaction",
         "RequestStopTransaction",
         "Reset",
