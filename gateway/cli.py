@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, NoReturn
 
 import typer
 
-from gateway import __version__
+from gateway import __version__, profile_cli
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -29,6 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(profile_cli.app, name="profile")
 
 ConfigFile = Annotated[
     Path | None,

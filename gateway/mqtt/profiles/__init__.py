@@ -1,0 +1,1 @@
+"""Foreign devices as data: a profile says what a device's own topics mean, and what it wants to hear."""
