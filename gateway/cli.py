@@ -190,6 +190,7 @@ def acl(
 ) -> None:
     """Print who may say and hear what on the broker, as mosquitto's acl_file."""
     from gateway.mqtt.acl import AccountTaken, file_for, file_for_any_station
+    from gateway.mqtt.profiles.fleet import foreign_topics
 
     if any_station:
         typer.echo(file_for_any_station(), nl=False)
@@ -197,8 +198,10 @@ def acl(
     settings = _settings(file)
     names = [station.name for station in settings.stations]
     account = settings.mqtt.username or "gateway"
+    foreign = {station.name: foreign_topics(station.bindings()) for station in settings.stations}
     try:
-        typer.echo(file_for(names, prefix=settings.mqtt.prefix, gateway_account=account), nl=False)
+        printed = file_for(names, prefix=settings.mqtt.prefix, gateway_account=account, foreign=foreign)
+        typer.echo(printed, nl=False)
     except AccountTaken as error:
         _end(str(error), UNUSABLE)
 

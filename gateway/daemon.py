@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import structlog
 from msgspec.structs import replace
@@ -28,6 +29,8 @@ from gateway.mqtt.actions import BridgeAsked
 from gateway.mqtt.decoded import GatewayHeard
 from gateway.mqtt.outlet import Outlet
 from gateway.mqtt.payloads_out import GatewayHealthPayload, GatewayInfoPayload
+from gateway.mqtt.profiles.fleet import Clock as FleetClock
+from gateway.mqtt.profiles.fleet import Fleet, Sinks
 from gateway.mqtt.session import MqttClient
 from gateway.mqtt.timestamps import rfc3339
 from gateway.mqtt.topics import BRIDGE
@@ -109,10 +112,24 @@ class Gateway:
             bridge_asked=self._bridge_asked,
             wall=time.time,
         )
+        self._fleet = self.outlet.fleet = self._foreign()
         commits = CommitTimes()
         store.on_end = self._store_ended
         store.on_commit = lambda seconds, _submissions: commits.observe(seconds)
         self.health = Health(self.counters, commits, self.condition)
+
+    def _foreign(self) -> Fleet:
+        clock = FleetClock(
+            time.time, time.monotonic, lambda at, callback: asyncio.get_running_loop().call_at(at, callback)
+        )
+        sinks = Sinks(
+            take=lambda station, event, message: self.runners[station].take(event, message),
+            send=self.outlet.send,
+            acknowledge=self.client.acknowledge,
+            complain=self._reception.refuse,
+        )
+        zones = {station.name: ZoneInfo(station.time_zone) for station in self._settings.stations}
+        return Fleet(self._settings.bindings(), clock, sinks, zones)
 
     # -------------------------------------------------------------- life
 
@@ -248,6 +265,7 @@ class Gateway:
             return
         self._introduced = True
         self._epoch = secrets.token_hex(3)
+        self._fleet.connected()
         for runner in self.runners.values():
             runner.take(BrokerConnected(self._epoch))
         self.outlet.send(self._heartbeat("online", at=time.time()))
@@ -267,6 +285,7 @@ class Gateway:
         _log.warning("The MQTT connection is gone.", reason=reason)
         for runner in self.runners.values():
             runner.take(BrokerLost())
+        self._fleet.lost()
 
     def _heartbeat(self, state: str, at: float | None) -> encoding.Outgoing:
         interval_s = self._settings.gateway.heartbeat_interval_s

@@ -63,8 +63,7 @@ class Reception:
         """Take a message in; it is acknowledged here, or by the station that it goes to."""
         address = self._topics.parse(message.topic)
         if address is None:
-            self._complain("unknown_topic", message.topic, ("no device topic is built like this",))
-            self._outlet.acknowledge(message)
+            self._arrived_elsewhere(message)
             return
         self._counters.messages[address.channel] += 1
         runner = self._runners.get(address.station)
@@ -86,6 +85,25 @@ class Reception:
         elif isinstance(event, BridgeAsked):
             self._bridge_asked(event)
         self._outlet.acknowledge(message)
+
+    def _arrived_elsewhere(self, message: Message) -> None:
+        """On a topic that is not of our grammar."""
+        fleet = self._outlet.fleet
+        if fleet is not None and fleet.arrived(message):
+            self._counters.messages["foreign"] += 1
+            return
+        if message.topic.startswith(f"{self._topics.prefix}/"):
+            self._complain("unknown_topic", message.topic, ("no device topic is built like this",))
+        else:  # a device that left the configuration; the broker's session still has its topics
+            self._outlet.unsubscribe(message.topic)
+        self._outlet.acknowledge(message)
+
+    def refuse(self, topic: str, problems: tuple[str, ...], counts: Mapping[str, int]) -> None:
+        """Something was wrong with what a foreign device said, or with what it did."""
+        for name, count in counts.items():
+            self._counters.problems[name] += count
+        if problems:
+            self._complain("message_refused", topic, problems)
 
     def _decoded(
         self, address: Address, message: Message

@@ -744,7 +744,7 @@ def test_the_examples_of_the_document_can_be_used(tmp_path: Path) -> None:
         file.write_text(example if "stations:" in example else f"{example}\nstations: [{{name: a}}]\n")
         csms = {} if "csms:" in example else {"OCPP_GATEWAY_DEFAULTS__CSMS__URL": "ws://c"}
         assert load(file, NOWHERE | csms).station_configs()
-    assert 6 == len(examples)
+    assert 7 == len(examples)
 
 
 WORDS = (
@@ -780,3 +780,80 @@ def test_no_data_whatever_makes_it_stumble(tmp_path_factory: pytest.TempPathFact
     outcome = told_or_loaded(file)
 
     assert outcome
+
+
+# ------------------------------------------------------------------ foreign devices
+
+
+def test_a_device_is_what_its_profile_says_unless_the_operator_says_otherwise(loaded: Load) -> None:
+    """A plug switches and feels no cable; its own limit is written here."""
+    settings = loaded(
+        """
+        stations:
+          - name: garage
+            csms: ws://c
+            connectors:
+              - {max_current_a: 10, device: {profile: shelly-gen2-switch, base: plug-1, parameters: {channel: 1}}}
+              - {}
+        """
+    )
+    plug, native = only_station(settings).connectors
+    (binding,) = settings.bindings()
+
+    assert ("on_off", False, 1, 10.0) == (plug.limiting, plug.plug_sensor, plug.phases, plug.max_current_a)
+    assert ("continuous", True) == (native.limiting, native.plug_sensor)
+    assert ("garage", 1, "shelly-gen2-switch") == (binding.station, binding.n, binding.profile.name)
+    assert {"base": "plug-1", "channel": "1", "reply": "plug-1/ocpp"} == binding.parameters
+    topics = [wanted.filter for wanted in settings.mqtt_config("i").subscriptions]
+    assert {"plug-1/online", "plug-1/status/switch:1", "plug-1/ocpp/rpc"} <= set(topics)
+    assert "shelly-gen2-switch" in effective(settings)
+
+
+def test_ones_own_profile_lies_beside_the_configuration(loaded: Load, tmp_path: Path) -> None:
+    """As a file that is named, or by its name in profiles/; all devices of a kind share what was compiled."""
+    (tmp_path / "profiles").mkdir()
+    own = "title: Mine\nread: [{topic: '{base}/x', meter: {power_w: {unit: W}}}]\n"
+    (tmp_path / "mine.yaml").write_text(own)
+    (tmp_path / "profiles" / "theirs.yaml").write_text(own)
+    settings = loaded(
+        """
+        stations:
+          - {name: a, csms: ws://c, connectors: [{device: {profile: mine.yaml, base: a}}]}
+          - {name: "b{n}", count: 2, csms: ws://c, connector: {device: {profile: theirs, base: "b{n}"}}}
+        """
+    )
+    mine, *theirs = settings.bindings()
+
+    assert ("mine", "theirs") == (mine.profile.name, theirs[0].profile.name)
+    assert ["b1", "b2"] == [binding.parameters["base"] for binding in theirs]
+    assert theirs[0].profile is theirs[1].profile
+
+
+@pytest.mark.parametrize(
+    ("connectors", "said"),
+    [
+        ("[{device: {profile: opnevse, base: x}}]", '"opnevse" is no profile that is known; did you mean "openevse"?'),
+        ("[{device: {profile: openevse}}]", "base (Base topic of its MQTT settings): missing, profile openevse needs"),
+        ("[{device: {profile: openevse, base: x, parameters: {y: z}}}]", "y: no parameter of profile openevse"),
+        ("[{device: {profile: openevse, base: ocpp/x}}]", "ocpp/x/state, which is below the gateway's own prefix"),
+        ("[{device: {profile: openevse, base: x}}, {device: {profile: openevse, base: x}}]", "at a/2 as a/1"),
+        ("[{device: [{profile: openevse, base: x}, {profile: openevse, base: y}]}]", "has two that switch"),
+        ("[{device: {profile: broken.yaml, base: x}}]", 'broken.yaml" cannot be used: read: is missing'),
+        ("[{device: {profile: missing.yaml, base: x}}]", "The file cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_device_that_cannot_be_is_refused(
+    refused: Callable[..., list[str]], tmp_path: Path, connectors: str, said: str
+) -> None:
+    """With the sentence that helps, where the connector stands."""
+    (tmp_path / "broken.yaml").write_text("title: X\n")
+    (problem,) = refused(f"stations:\n  - name: a\n    csms: ws://c\n    connectors: {connectors}\n")
+
+    assert said in problem
+    assert "line" in problem
+
+
+def test_a_station_may_have_a_reader_but_no_charger_of_its_own(refused: Callable[..., list[str]]) -> None:
+    (problem,) = refused("stations: [{name: a, csms: ws://c, device: {profile: openevse, base: x}}]")
+
+    assert "openevse is a charger or a switch: it belongs to a connector" in problem

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 _Access = Literal["read", "write", "readwrite"]
 _WIDTH = 115
+
+
+class Foreign(NamedTuple):
+    """The topics of devices that do not speak our contract."""
+
+    heard: tuple[str, ...]
+    """What the gateway listens to."""
+    said: tuple[str, ...]
+    """What it tells them."""
 
 
 class Role(NamedTuple):
@@ -138,7 +147,9 @@ def file_for_any_station() -> str:
     comment = (
         "A device says its own facts and gestures, and hears its own setpoints and commands. These lines hold for "
         "every account; one that is no station's name gains nothing by them but the gateway's heartbeat. (Mosquitto "
-        "warns at its start that the last line names no account. That is meant: everybody hears the heartbeat.)"
+        "warns at its start that the last line names no account. That is meant: everybody hears the heartbeat.) "
+        "Devices with topics of their own, and the gateway's rights on those, stand only in what "
+        "`ocpp-gateway acl FILE` prints."
     )
     devices = [
         *_heading("Devices: the account bears the name of the station", comment),
@@ -158,15 +169,20 @@ def file_for(
     prefix: str,
     discovery_prefix: str = "homeassistant",
     gateway_account: str = "gateway",
-    foreign: Sequence[tuple[_Access, str]] = (),
+    foreign: Mapping[str, Foreign] | None = None,
 ) -> str:
     """The file for these stations alone, each with an account of its name.
 
-    `foreign` are the topics of devices that do not speak our contract, as the gateway needs them. Raises
-    AccountTaken when a station's name is that of an account with other rights.
+    `foreign`: for each station the topics of its devices that do not speak our contract. Raises AccountTaken when a
+    station's name is that of an account with other rights.
     """
-    verbatim = tuple((access, topic.replace("{", "{{").replace("}", "}}")) for access, topic in foreign)
-    gateway = _GATEWAY._replace(account=gateway_account, rights=(*_GATEWAY.rights, *verbatim))
+    foreign = foreign or {}
+    heard = dict.fromkeys(topic for each in foreign.values() for topic in each.heard)
+    said = dict.fromkeys(topic for each in foreign.values() for topic in each.said)
+    gateway = _GATEWAY._replace(
+        account=gateway_account,
+        rights=(*_GATEWAY.rights, *_verbatim("read", heard), *_verbatim("write", said)),
+    )
     roles = (gateway, *_OTHERS)
     taken = {role.account for role in roles}
     devices = _heading(
@@ -182,7 +198,10 @@ def file_for(
                 f"({', '.join(sorted(taken))}). Give the station another name, or the gateway another mqtt.username."
             )
         devices += ["", f"user {station}"]
-        devices += [f"topic {access} {topic}" for access, topic in _written(_DEVICE, prefix, station=station)]
+        rights = _DEVICE
+        if each := foreign.get(station):
+            rights += (*_verbatim("write", each.heard), *_verbatim("read", each.said))
+        devices += [f"topic {access} {topic}" for access, topic in _written(rights, prefix, station=station)]
     told = "Printed by `ocpp-gateway acl` for the stations of one configuration; print it anew when that changes."
     return _file(told, devices, roles, prefix, discovery_prefix)
 
@@ -213,6 +232,11 @@ def _written(
     rights: Iterable[tuple[_Access, str]], prefix: str, *, station: str = "+", discovery: str = ""
 ) -> list[tuple[_Access, str]]:
     return [(access, topic.format(p=prefix, station=station, ha=discovery)) for access, topic in rights]
+
+
+def _verbatim(access: _Access, topics: Iterable[str]) -> tuple[tuple[_Access, str], ...]:
+    """Topics that are not ours, whatever characters they have."""
+    return tuple((access, topic.replace("{", "{{").replace("}", "}}")) for topic in topics)
 
 
 def _heading(title: str, comment: str) -> list[str]:

@@ -6,7 +6,8 @@ import asyncio
 import secrets
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
@@ -23,6 +24,8 @@ FAREWELL_TIMEOUT_S = 3.0
 MARKER_REPEAT_S = 2.0
 """A broker whose queue for us is full drops the newest message, which may be the marker: it is sent again."""
 MARKER_WARNING_S = 30.0
+FILTERS_MAX = 500
+"""Filters in one SUBSCRIBE; brokers limit the size of a packet."""
 INFLIGHT_MAX = 20
 """Our own unacknowledged messages; mosquitto's default limit, above which it closes the connection."""
 
@@ -58,7 +61,9 @@ class Connection:
         self._config = config
         self._version = version
         marker = Subscription(config.marker_topic, 1, 2)
-        self._wanted = (*config.subscriptions, marker)
+        wanted = (*config.subscriptions, marker)
+        self._wanted = deque(batched(wanted))
+        """SUBSCRIBEs to be granted, the first of them under way."""
         self._on_arrival = on_message
         self._on_connected = on_connected
         self._loop = asyncio.get_running_loop()
@@ -99,7 +104,7 @@ class Connection:
         try:
             await self._milestone(self._answered)
             if not self._closed.done():
-                self._wire.subscribe(self._wanted)
+                self._wire.subscribe(self._wanted[0])
             await self._milestone(self._subscribed)
         except TimeoutError:
             return f"the broker accepted the connection but did not answer within {ANSWER_TIMEOUT_S:g} s"
@@ -154,6 +159,10 @@ class Connection:
         """PUBACK this message, and those behind it that waited for it, once all before it are done."""
         for mid in self._unacknowledged.settle(message):
             self._wire.acknowledge(mid)
+
+    def unsubscribe(self, topic: str) -> None:
+        """Nobody waits for the answer."""
+        self._wire.unsubscribe(topic)
 
     async def _say(self, farewell: Sequence[tuple[str, bytes, int, bool]]) -> None:
         """Return when the broker has taken it all, or the connection is gone."""
@@ -251,13 +260,16 @@ class Connection:
             self._answered.set_result(None)
 
     def _on_subscribed(self, granted: list[bool]) -> None:
-        refused = [each.filter for each, good in zip(self._wanted, granted, strict=False) if not good]
+        asked = self._wanted.popleft()
+        refused = [each.filter for each, good in zip(asked, granted, strict=False) if not good]
         if refused:
             _log.error(
                 "The MQTT broker refuses subscriptions: what is said there stays unheard. Grant the rights.",
                 filters=refused,
             )
-        if not self._subscribed.done():
+        if self._wanted and not self._closed.done():
+            self._wire.subscribe(self._wanted[0])
+        elif not self._subscribed.done():
             self._subscribed.set_result(None)
 
     def _on_published(self, mid: int) -> None:
@@ -281,3 +293,9 @@ class Connection:
             self.hung_up = True
             why = "the broker closed the connection without an answer"
         self._end(why)
+
+
+def batched(wanted: Sequence[Subscription]) -> Iterator[tuple[Subscription, ...]]:
+    """The filters of one SUBSCRIBE each."""
+    for start in range(0, len(wanted), FILTERS_MAX):
+        yield tuple(wanted[start : start + FILTERS_MAX])

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from gateway.mqtt.arrivals import Message
     from gateway.mqtt.encoding import Outgoing, ReplyTo
+    from gateway.mqtt.profiles.fleet import Fleet
     from gateway.mqtt.session import MqttClient
     from gateway.mqtt.topics import Topics
     from gateway.station.effects import Command, Notify, Publish, Respond, SetPoint
@@ -25,7 +26,7 @@ _MOST_REQUESTS = 1000
 class Outlet:
     """All that goes out, through one client."""
 
-    __slots__ = ("_client", "_next", "_requests", "_topics", "_wall", "published")
+    __slots__ = ("_client", "_next", "_requests", "_topics", "_wall", "fleet", "published")
 
     def __init__(self, client: MqttClient, topics: Topics, wall: Callable[[], float]) -> None:
         """`wall` tells the time for stamps."""
@@ -35,6 +36,8 @@ class Outlet:
         self._requests: OrderedDict[int, ReplyTo] = OrderedDict()
         self._next = 0
         self.published = 0
+        self.fleet: Fleet | None = None
+        """Devices that do not speak our contract."""
 
     def expect(self, reply_to: ReplyTo) -> int:
         """Remember where an answer goes; the number names it in Respond."""
@@ -56,11 +59,15 @@ class Outlet:
 
     def setpoint(self, station: str, effect: SetPoint) -> None:
         """A connector's desired state."""
+        if self.fleet is not None:
+            self.fleet.setpoint(station, effect)
         self.send(encoding.setpoint(self._topics, station, effect))
 
     def command(self, station: str, effect: Command) -> None:
         """A command to a device."""
         self.send(encoding.command(self._topics, station, effect, self._wall()))
+        if self.fleet is not None:
+            self.fleet.command(station, effect)
 
     def view(self, station: str, effect: Publish) -> None:
         """A retained document."""
@@ -89,6 +96,10 @@ class Outlet:
     def acknowledge(self, message: Message) -> None:
         """The broker may forget a message."""
         self._client.acknowledge(message)
+
+    def unsubscribe(self, topic: str) -> None:
+        """What comes there is nobody's any more."""
+        self._client.unsubscribe(topic)
 
     def send(self, outgoing: Outgoing) -> None:
         """Publish, or drop when there is no broker: everything is said anew after a reconnect."""

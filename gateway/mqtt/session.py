@@ -123,6 +123,11 @@ class MqttClient:
         if message.qos and connection is not None and message.connection == connection.number:
             connection.acknowledge(message)
 
+    def unsubscribe(self, topic: str) -> None:
+        """Hear no more of a topic that an earlier configuration had: the broker's session remembers it."""
+        if self._connection is not None and self._connection.up:
+            self._connection.unsubscribe(topic)
+
     async def stop(self, farewell: Sequence[tuple[str, bytes, int, bool]] = ()) -> None:
         """Say farewell (topic, payload, QoS, retain), leave without a will, and let `run()` return."""
         self._stopping.set()

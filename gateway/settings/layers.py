@@ -10,6 +10,7 @@ from typing import Any
 from gateway.mqtt.topics import N_MAX
 from gateway.settings.csms import shorthand
 from gateway.settings.problems import Path, Problem, similar
+from gateway.settings.profiles import own_profile
 from gateway.settings.sources import PREFIX, Tree
 from gateway.settings.variables import canonical
 
@@ -278,7 +279,11 @@ def at_base(tree: Any, base: FilePath) -> Any:
     """Files that are read are found from where the configuration lies."""
     if isinstance(tree, dict):
         return {
-            key: str(base / value) if key in _READ_FILES and isinstance(value, str) else at_base(value, base)
+            key: str(base / value)
+            if key in _READ_FILES and isinstance(value, str)
+            else own_profile(value, base)
+            if key == "profile" and isinstance(value, str)
+            else at_base(value, base)
             for key, value in tree.items()
         }
     if isinstance(tree, list):

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from gateway.mqtt.profiles import model
 from gateway.mqtt.profiles.model import Profile
 from gateway.mqtt.profiles.templates import Template
-from gateway.settings.connectors import Connector
+from gateway.settings.plugs import Plug
 from gateway.settings.problems import Path, translated
 from gateway.settings.profile_rules import READ_NAMES, ReadFile, below, template_findings, topic_findings
 from gateway.settings.words import Finding, Section, Text, refuse
@@ -187,9 +187,9 @@ class ProfileFile(Section):
                 yield Finding(("connector", name), sentence, hidden=True)
                 continue
             try:
-                Connector(**{name: value})
+                Plug(**{name: value})
             except ValidationError as error:
-                for _, sentence in translated(error, Connector):
+                for _, sentence in translated(error, Plug):
                     yield Finding(("connector", name), sentence, hidden=True)
 
     def _read_findings(self) -> Iterator[Finding]:

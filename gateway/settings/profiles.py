@@ -42,17 +42,25 @@ def shipped_text(name: str) -> str:
     return files(model.__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
 
 
+def own_profile(name: str, beside: FilePath) -> str:
+    """The file of a user's own profile, where the name means one; else the name."""
+    if name.endswith(SUFFIXES):
+        return str(beside / name)
+    for suffix in SUFFIXES:
+        own = beside / "profiles" / f"{name}{suffix}"
+        if own.is_file():
+            return str(own)
+    return name
+
+
 def found_profile(name: str, beside: FilePath) -> Profile:
     """The profile of a name: a file beside the configuration, or below its `profiles/`, or one that is shipped.
 
     Raises ValueError with a sentence when there is none, SettingsError when it cannot be used.
     """
+    name = own_profile(name, beside)
     if name.endswith(SUFFIXES):
-        return load_profile(beside / name)
-    for suffix in SUFFIXES:
-        own = beside / "profiles" / f"{name}{suffix}"
-        if own.is_file():
-            return load_profile(own)
+        return load_profile(FilePath(name))
     if name in shipped_names():
         return _shipped(name)
     near = similar(name, shipped_names())

@@ -18,6 +18,7 @@ from pydantic_core import PydanticUndefined
 
 from gateway.settings.connectors import Connector, Evse
 from gateway.settings.csms import Csms
+from gateway.settings.devices import Device
 from gateway.settings.general import Gateway, HealthPort, Log, Mqtt, Store
 from gateway.settings.policy import FreeCharging, Policy
 from gateway.settings.root import Settings
@@ -35,6 +36,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "csms": Csms,
     "connectors": Connector,
     "evses": Evse,
+    "devices": Device,
     "policy": Policy,
     "free_charging": FreeCharging,
 }

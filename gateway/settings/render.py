@@ -47,11 +47,16 @@ def _station(station: Station) -> dict[str, Any]:
     unused = {"endpoint"} if station.csms.secret() is not None else {"endpoint", "password_encoding"}
     told["csms"] = {name: csms[name] for name in Csms.model_fields if name in csms and name not in unused}
     told.pop("connector", None)
+    if not station.device:
+        told.pop("device")
     if station.evses is None and station.connectors is None:
         told["connectors"] = [{}]
     numbered = iter(core.connectors)
     for group in [told] if station.evses is None else told["evses"]:
-        group["connectors"] = [_Line(_plain_connector(next(numbered))) for _ in group["connectors"]]
+        group["connectors"] = [
+            _Line(_plain_connector(next(numbered)) | {key: one[key] for key in ("device",) if one.get(key)})
+            for one in group["connectors"]
+        ]
     last = {key: told.pop(key) for key in ("policy", "variables") if key in told}
     told |= last | {"variables": dict(core.variables)}
     return told

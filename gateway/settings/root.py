@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Annotated, TypeVar
 
@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from gateway.csms.endpoint import LinkConfig
 from gateway.mqtt.broker import MqttConfig
+from gateway.mqtt.profiles.fleet import Binding, subscriptions
+from gateway.mqtt.profiles.translator import Translator
 from gateway.mqtt.topics import Topics
 from gateway.settings.csms import Csms
 from gateway.settings.general import Gateway, HealthPort, Log, Mqtt, Store
@@ -96,10 +98,33 @@ class Settings(BaseSettings):
                         ("stations", index, "identity"), f"is that of station {other} too, at the same CSMS"
                     )
                 )
+        findings += self._device_findings()
         if findings:
             refuse(findings)
         self._index.update((station.name, station) for station in self.stations)
         return self
+
+    def _device_findings(self) -> Iterator[Finding]:
+        """Topics of devices that are our own, and switches that two connectors want to be."""
+        ours = f"{self.mqtt.prefix}/"
+        owners: dict[object, str] = {}
+        for index, station in enumerate(self.stations):
+            for binding in station.bindings():
+                here = f"{station.name}/{binding.n}"
+                translator = Translator(binding.profile, binding.parameters)
+                told = translator.published()
+                if below := [
+                    topic for topic in (*translator.subscriptions(), *told) if topic.startswith(ours)
+                ]:
+                    sentence = (
+                        f"has a device with the topic {below[0]}, which is below the gateway's own prefix"
+                    )
+                    yield Finding(("stations", index), sentence, hidden=True)
+                device = (binding.profile.name, *sorted(binding.parameters.items()))
+                other = owners.setdefault(device, here) if binding.profile.on else here
+                if other != here:
+                    sentence = f"has the same device at {here} as {other}: only one connector can switch it"
+                    yield Finding(("stations", index), sentence, hidden=True)
 
     def station_configs(self) -> list[StationConfig]:
         """All stations as the core knows them; what is equal is shared, for the sake of thousands."""
@@ -137,6 +162,10 @@ class Settings(BaseSettings):
             repeat_times=variables.backoff_repeats,
         )
 
+    def bindings(self) -> list[Binding]:
+        """All devices that speak topics of their own."""
+        return [binding for station in self.stations for binding in station.bindings()]
+
     def topics(self) -> Topics:
         """The topics below the configured prefix."""
         return Topics(self.mqtt.prefix, self.mqtt.reply_prefixes)
@@ -148,7 +177,7 @@ class Settings(BaseSettings):
             url=mqtt.url,
             client_id=mqtt.client_id,
             marker_topic=topics.marker(instance),
-            subscriptions=topics.subscriptions(),
+            subscriptions=(*topics.subscriptions(), *subscriptions(self.bindings())),
             username=mqtt.username,
             password=mqtt.secret(),
             ca_file=mqtt.ca_file,

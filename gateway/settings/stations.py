@@ -10,9 +10,11 @@ from zoneinfo import ZoneInfo, available_timezones
 from msgspec.structs import replace
 from pydantic import AfterValidator, Field, model_validator
 
+from gateway.mqtt.profiles.fleet import Binding
 from gateway.mqtt.topics import BRIDGE, N_MAX, check_station_name
 from gateway.settings.connectors import Connector, Evse
 from gateway.settings.csms import Csms
+from gateway.settings.devices import Devices
 from gateway.settings.policy import Policy
 from gateway.settings.problems import similar
 from gateway.settings.variables import VariableText, findings_in, texts
@@ -85,6 +87,14 @@ class StationDefaults(Section):
             max_length=N_MAX,
         ),
     ] = None
+    device: Annotated[
+        Devices,
+        Field(
+            title="Device of the station",
+            description="A card reader or a main meter for the whole station that speaks topics of its own: its "
+            "profile and base topic, or a list.",
+        ),
+    ] = ()
     time_zone: Annotated[
         Text,
         AfterValidator(_time_zone),
@@ -162,6 +172,15 @@ class Station(StationDefaults):
     def _fits(self) -> Station:
         findings = [Finding(("csms", *found.path), found.sentence) for found in self.csms.findings()]
         findings += self._identity_findings()
+        findings += [
+            Finding(
+                ("device", index),
+                f"{device.profile} is a charger or a switch: it belongs to a connector (connectors: device: …)",
+                hidden=True,
+            )
+            for index, device in enumerate(self.device)
+            if device.read().part == "evse"
+        ]
         if sum(1 for _ in self.connector_configs()) > N_MAX:
             findings.append(Finding((), f"has more than {N_MAX} connectors"))
         if not findings:
@@ -196,17 +215,28 @@ class Station(StationDefaults):
 
     def connector_configs(self) -> Iterator[model.ConnectorConfig]:
         """The connectors, numbered over the station and within their EVSEs."""
-        evses = [evse.connectors for evse in self.evses or ()] or [
-            (c,) for c in self.connectors or (Connector(),)
-        ]
         n = 0
-        for evse, connectors in enumerate(evses, start=1):
+        for evse, connectors in enumerate(self._layout_of_connectors(), start=1):
             for number, connector in enumerate(connectors, start=1):
                 n += 1
-                told = connector.model_dump()
+                told = connector.model_dump(exclude={"device"})
                 if told["fixed_cable"] is None:
                     told["fixed_cable"] = not connector.type.startswith("s")
                 yield model.ConnectorConfig(n=n, evse=evse, connector=number, **told)
+
+    def bindings(self) -> Iterator[Binding]:
+        """The devices that speak topics of their own, and where they belong."""
+        every = [connector for connectors in self._layout_of_connectors() for connector in connectors]
+        for n, devices in enumerate((self.device, *(connector.device for connector in every))):
+            for device in devices:
+                profile = device.read()
+                yield Binding(self.name, n, profile, profile.complete(device.given()))
+
+    def _layout_of_connectors(self) -> list[tuple[Connector, ...]]:
+        """The connectors of each EVSE."""
+        if self.evses:
+            return [evse.connectors for evse in self.evses]
+        return [(connector,) for connector in self.connectors or (Connector(),)]
 
     def _identity_findings(self) -> list[Finding]:
         identity = self.identity or self.name

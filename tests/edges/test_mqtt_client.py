@@ -15,8 +15,9 @@ import structlog
 from gateway.mqtt.arrivals import Message
 from gateway.mqtt.broker import MqttConfig
 from gateway.mqtt.client import Wire
+from gateway.mqtt.connection import FILTERS_MAX
 from gateway.mqtt.session import MqttClient
-from gateway.mqtt.topics import Topics
+from gateway.mqtt.topics import Subscription, Topics
 from tests.support.broker import Broker, free_port
 from tests.support.mqtt_client import TestClient
 
@@ -139,6 +140,26 @@ async def test_a_plain_message_takes_the_short_way(
 
         assert with_properties == ["ocpp/garage/1/card"]
         assert session.payloads("card") == [b"B"]
+
+
+async def test_thousands_of_topics_are_subscribed_to_in_packets_that_brokers_take(
+    broker: Broker, device: TestClient
+) -> None:
+    """All of them stand before the session counts as connected; one that is given up is heard no more."""
+    topics = tuple(Subscription(f"box{i}/state", 1, 0) for i in range(2 * FILTERS_MAX + 1))
+    async with Session(broker.url, subscriptions=topics) as session:
+        await session.connected()
+        for i in (0, FILTERS_MAX, 2 * FILTERS_MAX):
+            await device.publish(f"box{i}/state", "1")
+        await session.until(lambda: len(session.messages) == 3)
+        session.client.unsubscribe("box0/state")
+        session.client.publish("box1/state", b"sent behind the UNSUBSCRIBE", qos=1)
+        await session.until(lambda: len(session.messages) == 4)
+        await device.publish("box0/state", "2")
+        await device.publish("box2/state", "2")
+        await session.until(lambda: len(session.messages) == 5)
+
+        assert "box2/state" == session.messages[-1].topic
 
 
 async def test_hands_over_response_topic_and_correlation(broker: Broker, device: TestClient) -> None:

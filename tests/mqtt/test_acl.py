@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.mqtt.acl import AccountTaken, file_for, file_for_any_station
+from gateway.mqtt.acl import AccountTaken, Foreign, file_for, file_for_any_station
 
 _SHIPPED = Path(__file__).parents[2] / "mosquitto" / "acl"
 
@@ -28,12 +28,14 @@ def test_each_station_has_an_account_and_no_other() -> None:
 
 
 def test_topics_of_foreign_devices_stand_as_they_are() -> None:
-    """Whatever characters they have: they are the gateway's to read or write."""
-    printed = file_for(
-        ["a"], prefix="ocpp", foreign=(("read", "shelly/{1}/status/#"), ("write", "shelly/{1}/rpc"))
-    )
+    """Whatever characters they have: the gateway hears what the device says, and the other way round."""
+    foreign = {"a": Foreign(("shelly/{1}/online",), ("shelly/{1}/rpc",)), "b": Foreign((), ())}
+    printed = file_for(["a", "b"], prefix="ocpp", foreign=foreign)
+    sections = {part.split("\n", 1)[0]: part for part in printed.split("\nuser ")}
 
-    assert "topic read shelly/{1}/status/#\ntopic write shelly/{1}/rpc\n" in printed
+    assert "topic read shelly/{1}/online\ntopic write shelly/{1}/rpc\n" in sections["gateway"]
+    assert "topic write shelly/{1}/online\ntopic read shelly/{1}/rpc\n" in sections["a"]
+    assert "shelly" not in sections["b"]
 
 
 @pytest.mark.parametrize("name", ["gateway", "admin", "nodered"])

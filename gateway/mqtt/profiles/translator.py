@@ -316,6 +316,11 @@ class Translator:
             said.facts.append(Fact("result", {"id": pending, "status": findings.result}))
 
     def _read_back(self, on: bool, said: Said, now: Instant) -> None:
+        if not on and self.profile.charging_from_power is not None:
+            self._low_since = None
+            self._set_charging(
+                False, said
+            )  # What is switched off does not charge, whatever its last reading was.
         self._say(self._switching.read_back(on, now.monotonic), said)
         self._tell_obeyed(said)
 

@@ -1,0 +1,222 @@
+"""Devices that never heard of the gateway's contract: a whole transaction over their own topics."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from tests.support.broker import Broker
+from tests.support.csms import Csms
+from tests.support.gateway import CARD, Site
+from tests.support.gateway_process import GatewayProcess
+from tests.support.mqtt_client import TestClient
+
+BASE = "openevse-7b2c"
+ANNOUNCE = "openevse/announce/7b2c"
+HERE = {
+    "state": "connected",
+    "id": "c44f330dxxad",
+    "name": BASE,
+    "mqtt": BASE,
+    "http": "http://192.168.1.43/",
+}
+GONE = json.dumps({"state": "disconnected", "id": "c44f330dxxad", "name": BASE})
+
+
+class OpenEvse:
+    """An OpenEVSE that retains what it says, as its users are advised."""
+
+    def __init__(self, client: TestClient) -> None:
+        self.client = client
+
+    async def say(self, **values: Any) -> None:
+        for key, value in values.items():
+            await self.client.publish(f"{BASE}/{key}", str(value), retain=True)
+
+    async def claimed(self, state: str) -> dict[str, Any]:
+        """The next claim to be in this state; none of them is retained."""
+        message = await self.client.next(f"{BASE}/claim/set", where=lambda m: m.json()["state"] == state)
+        assert not message.retain
+        await self.say(status=state)
+        document: dict[str, Any] = message.json()
+        return document
+
+
+@contextlib.asynccontextmanager
+async def openevse(broker: Broker) -> AsyncIterator[OpenEvse]:
+    async with TestClient(broker.port, will=(ANNOUNCE, GONE, 1, True)) as client:
+        await client.subscribe(f"{BASE}/#")
+        device = OpenEvse(client)
+        await client.publish(ANNOUNCE, HERE, retain=True)
+        await device.say(
+            status="active", state=1, vehicle=0, amp=0, power=0, voltage=232, total_energy="1234.5"
+        )
+        yield device
+
+
+def configuration(broker: Broker, csms: Csms) -> dict[str, Any]:
+    connector = {"device": {"profile": "openevse", "base": BASE}}
+    return {
+        "mqtt": {"url": broker.url},
+        "stations": [
+            {
+                "name": "garage",
+                "identity": "CP1",
+                "csms": {"url": csms.url, "versions": ["1.6"]},
+                "connectors": [connector],
+                "policy": {"begin_timeout_s": 0.5, "end_timeout_s": 0.5},
+            }
+        ],
+    }
+
+
+async def test_an_openevse_charges_under_ocpp(tmp_path: Path) -> None:
+    """The gateway's process, mosquitto, a strict CSMS and the device's own topics, from plug to unplug."""
+    async with Broker(tmp_path) as broker, Csms(versions=["ocpp1.6"]) as csms, openevse(broker) as device:
+        gateway = GatewayProcess(tmp_path, configuration(broker, csms))
+        async with gateway:
+            cp = await csms.station("CP1")
+            await device.claimed("disabled")
+            await cp.expect(
+                "StatusNotification",
+                lambda c: c.payload["status"] == "Available" and c.payload["connectorId"] == 1,
+            )
+
+            await device.say(vehicle=1, state=254)
+            await cp.expect("StatusNotification", lambda c: c.payload["status"] == "Preparing")
+            start = {"connectorId": 1, "idTag": CARD}
+            assert {"status": "Accepted"} == await cp.call("RemoteStartTransaction", start)
+            assert 32 == (await device.claimed("active"))["charge_current"]
+            await device.say(state=3, amp=15870, power=3650, pilot=32)
+            started = await cp.expect("StartTransaction")
+            await cp.expect("StatusNotification", lambda c: c.payload["status"] == "Charging")
+
+            limit = {
+                "chargingProfileId": 1, "stackLevel": 0, "chargingProfilePurpose": "TxProfile",
+                "chargingProfileKind": "Relative", "transactionId": started.transaction_id,
+                "chargingSchedule": {
+                    "chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 10.0}]
+                },
+            }  # fmt: skip
+            asked = {"connectorId": 1, "csChargingProfiles": limit}
+            assert {"status": "Accepted"} == await cp.call("SetChargingProfile", asked)
+            assert 10 == (await device.claimed("active"))["charge_current"]
+
+            await device.say(total_energy="1237.25")
+            assert {"status": "Accepted"} == await cp.call(
+                "RemoteStopTransaction", {"transactionId": started.transaction_id}
+            )
+            await device.claimed("disabled")
+            await device.say(state=254, amp=0, power=0, total_energy="1237.5")
+            ended = await cp.expect("StopTransaction")
+            await device.say(vehicle=0, state=1)
+            await cp.expect("StatusNotification", lambda c: c.payload["status"] == "Available")
+
+            assert 1_234_500 == started.payload["meterStart"]
+            assert 1_237_500 == ended.payload["meterStop"]
+            assert "Remote" == ended.payload["reason"]
+            assert [] == csms.ledger.anomalies()
+            assert [] == gateway.logged("error", "critical")
+
+
+async def test_a_restarted_gateway_believes_what_the_device_retains_and_not_what_it_remembers(
+    tmp_path: Path,
+) -> None:
+    """The vehicle left while the gateway was away: the stored copies say so, once the device is known to live."""
+    async with Broker(tmp_path) as broker, Csms(versions=["ocpp1.6"]) as csms, openevse(broker) as device:
+        gateway = GatewayProcess(tmp_path, configuration(broker, csms))
+        async with gateway:
+            cp = await csms.station("CP1")
+            await device.claimed("disabled")
+            await device.say(vehicle=1, state=2)
+            await cp.expect("StatusNotification", lambda c: c.payload["status"] == "Preparing")
+        await device.say(vehicle=0, state=1)
+        async with gateway:
+            await device.claimed("disabled")
+            await cp.expect(
+                "StatusNotification",
+                lambda c: c.payload["status"] == "Available" and c.payload["connectorId"] == 1,
+            )
+
+            await device.client.publish(ANNOUNCE, GONE, retain=True)
+            await device.client.publish(ANNOUNCE, HERE, retain=True)
+            await device.claimed("disabled")
+
+
+SHELLY = {"device": {"profile": "shelly-gen2-switch", "base": "shellyplugsg3-1"}}
+
+
+async def test_a_smart_plug_charges_what_draws_power(tmp_path: Path) -> None:
+    """Asked for its state, switched with a timer of its own, measured at both ends, switched off."""
+    station = {"connectors": [SHELLY], "policy": {"end_timeout_s": 5}}
+    async with Site(tmp_path, "2.0.1", station=station) as site:
+        plug = TestClient(site.broker.port, will=("shellyplugsg3-1/online", "false", 1, True))
+        async with plug:
+            await plug.subscribe("shellyplugsg3-1/rpc")
+            await plug.publish("shellyplugsg3-1/online", "true", retain=True)
+
+            async def asked(method: str) -> dict[str, Any]:
+                message = await plug.next("shellyplugsg3-1/rpc", where=lambda m: m.json()["method"] == method)
+                params: dict[str, Any] = message.json()["params"]
+                return params
+
+            async def answer(**status: Any) -> None:
+                result = {"id": 0, "voltage": 230.0, **status}
+                await plug.publish("shellyplugsg3-1/ocpp/rpc", {"id": 3, "src": "shelly", "result": result})
+
+            await asked("Switch.GetStatus")
+            await answer(output=False, apower=0.0, current=0.0, aenergy={"total": 1000.0})
+            await site.view("garage/1/state", status="Available", online=True, energized=False)
+
+            await site.card()
+            on = await plug.next("shellyplugsg3-1/rpc", where=lambda m: b'"on":true' in m.payload)
+            assert {"id": 0, "on": True, "toggle_after": 180} == on.json()["params"]
+            notify = {"output": True, "id": 0, "source": "MQTT"}
+            await plug.publish(
+                "shellyplugsg3-1/events/rpc", {"method": "NotifyStatus", "params": {"switch:0": notify}}
+            )
+            await answer(output=True, apower=2300.0, current=10.0, aenergy={"total": 1000.0})
+            started = await site.started()
+            await site.view("garage/1/state", status="Charging")
+
+            plug.forget()
+            await site.card()
+            assert {"id": 0, "on": False} == await asked("Switch.Set")
+            await answer(output=False, apower=0.0, current=0.0, aenergy={"total": 1530.5})
+            ended = await site.ended()
+            await plug.drop()
+            await site.view("garage/1/state", online=False)
+
+        (record,) = site.csms.ledger.transactions("CP1")
+        assert record.complete
+        assert (1000.0, 1530.5) == (record.meter_start_wh, record.meter_stop_wh)
+        assert (
+            started.payload["transactionInfo"]["transactionId"]
+            == ended.payload["transactionInfo"]["transactionId"]
+        )
+
+
+async def test_what_no_device_says_any_more_is_not_listened_to(tmp_path: Path) -> None:
+    """A device that left the configuration is no complaint: the broker's session forgets its topics."""
+    async with Broker(tmp_path) as broker, Csms(versions=["ocpp1.6"]) as csms, openevse(broker) as device:
+        async with GatewayProcess(tmp_path, configuration(broker, csms)):
+            await csms.station("CP1")
+            await device.claimed("disabled")
+        without = configuration(broker, csms)
+        del without["stations"][0]["connectors"]
+        async with GatewayProcess(tmp_path, without) as gateway, TestClient(broker.port) as listener:
+            await listener.subscribe("ocpp/#")
+            await listener.next("ocpp/bridge/state", where=lambda m: m.json()["state"] == "online")
+            await device.say(state=2)  # the broker's session still knows the topic; it is dropped after this
+            await listener.publish("ocpp/bridge/request/health")
+            before = (await listener.next("ocpp/bridge/response/health")).json()["data"]["counters"]
+            await device.say(state=2)
+            await listener.publish("ocpp/bridge/request/health")
+            after = (await listener.next("ocpp/bridge/response/health")).json()["data"]["counters"]
+
+            assert "unknown_topic" not in after
+            assert before["mqtt_received"] + 1 == after["mqtt_received"]  # the second request for health
+            assert [] == gateway.logged("error", "critical")
