@@ -16,7 +16,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo run test check conformance format bench addon lock mosquitto clean
+.PHONY: help demo run test check conformance format bench soak addon lock mosquitto clean
 
 help: ## List the targets
 	@echo "ocpp-mqtt-gateway: MQTT devices on one side, an OCPP CSMS on the other."
@@ -65,6 +65,9 @@ format: $(INSTALLED) ## Repair what can be repaired: format, order of imports, g
 
 bench: $(INSTALLED) mosquitto ## Measure CPU per message, latency, memory per station; last line: BENCH {json}
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+soak: $(INSTALLED) mosquitto ## Let 200 stations live for an hour: nothing lost, doubled or leaked (ARGS="--minutes 5 --stations 50")
+	$(BIN)/python -m tests.soak $(ARGS)
 
 addon: $(INSTALLED) ## Make the Home Assistant add-on in dist/ocpp_mqtt_gateway
 	@scripts/make-addon $(BIN)/python dist/ocpp_mqtt_gateway

@@ -149,10 +149,9 @@ class Charger:
                 connector = self.connector(n)
                 if connector.car is not None:
                     raise ValueError(f"Connector {n} has a car already: unplug it first.")
-                connector.car, connector.unlocked = structs.replace(car), False
+                connector.plug(structs.replace(car))
             case Unplugged(n):
-                connector = self.connector(n)
-                connector.car, connector.unlocked = None, False
+                self.connector(n).unplug(heard=self.connected)
             case CarPaused(n, paused):
                 car_there = self.connector(n).car
                 if car_there is None:
@@ -264,6 +263,10 @@ class Charger:
         yield Message(self.topics.own(0, "info"), encode(info), retain=True)
         yield self._availability("online", now)
         for each in self.connectors:
+            if each.left and each.car is not None:
+                payload = encode(each.status(left=True) | {"timestamp": now.timestamp})
+                yield Message(self.topics.own(each.n, "status"), payload, retain=True)
+            each.left = False
             each.told = None
             each.meter_due_s = now.monotonic_s
 

@@ -64,6 +64,10 @@ class Connector(Struct):
     setpoint: Setpoint | None = None
     newest: tuple[str, int] | None = None
     """Epoch and highest revision seen, whatever became of it."""
+    spent: tuple[str, int] | None = None
+    """The newest setpoint when the plug came: what was said before was about another car."""
+    left: bool = False
+    """A car went away while nobody could be told."""
     obeyed: int | None = None
     lease_until_s: float | None = None
     unlocked: bool = False
@@ -90,7 +94,16 @@ class Connector(Struct):
         """Lose power: the contactor opens, and no setpoint of this life has been heard."""
         self.energized, self.current_a, self.limit_a = False, 0.0, 0.0
         self.setpoint, self.newest, self.obeyed, self.lease_until_s = None, None, None, None
-        self.unlocked = False
+        self.unlocked, self.spent = False, None
+
+    def plug(self, car: Car) -> None:
+        """Put the cable in."""
+        self.car, self.unlocked, self.spent = car, False, self.newest
+
+    def unplug(self, *, heard: bool) -> None:
+        """Pull it out; `heard`: somebody is there to be told."""
+        self.left = self.left or (self.car is not None and not heard)
+        self.car, self.unlocked = None, False
 
     def note_setpoint(self, setpoint: Setpoint | None) -> None:
         """Take the last writer's word; within an epoch a lower revision is a late one and dropped."""
@@ -118,7 +131,7 @@ class Connector(Struct):
         self.register_wh += energy_wh
 
     def switch(self, heard: Heard | None, now_s: float, *, blocked: bool) -> bool:
-        """Put contactor and offered current where rules 1 to 3 want them; whether the contactor moved."""
+        """Put contactor and offered current where rules 1 to 4 want them; whether the contactor moved."""
         before = self.energized
         self.limit_a = 0.0 if blocked or self.errors else self._offered_a(heard, now_s)
         self.energized = self.limit_a > 0 and self.car is not None and self.car.asks
@@ -130,13 +143,13 @@ class Connector(Struct):
         """Whether current flows or is about to."""
         return self.energized and self.car is not None and self.car.demand_a(self.limit_a) > 0
 
-    def status(self) -> dict[str, Any]:
-        """The whole status, without its time."""
-        plugged = self.car is not None
+    def status(self, *, left: bool = False) -> dict[str, Any]:
+        """The whole status, without its time; `left`: as it was when the car had gone."""
+        plugged = self.car is not None and not left
         status: dict[str, Any] = {
             "plugged": plugged,
             "cable": "ev" if plugged else "none",
-            "control_pilot": "C" if self.energized else "B" if plugged else "A",
+            "control_pilot": "A" if not plugged else "C" if self.energized else "B",
             "ev_ready": self.energized,
             "energized": self.energized,
             "charging": self.current_a >= _CHARGING_FROM_A,
@@ -172,6 +185,8 @@ class Connector(Struct):
         if setpoint is None or setpoint.energize is not True:  # rule 1
             self.lease_until_s = None
             self.obeyed = setpoint.revision if setpoint else None
+            return 0.0
+        if self.newest == self.spent:  # rule 4
             return 0.0
         limit_a = self._limit_a(setpoint)
         if heard is not None and heard.epoch == setpoint.epoch:  # rule 2

@@ -9,7 +9,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from msgspec import Struct
 
@@ -104,12 +104,24 @@ class RecordingCharger(Charger):
 class Device:
     """One station's charger on the broker, and a card reader of its own at each connector."""
 
-    def __init__(self, name: str, connectors: int, port: int, happened: Callable[[str], None]) -> None:
+    pause_s = (0.0, 0.8)
+    """Between two cars."""
+    charging_s = (0.3, 4.0)
+
+    def __init__(
+        self,
+        name: str,
+        connectors: int,
+        port: int,
+        happened: Callable[[str], None],
+        *,
+        meter_interval_s: float = METER_INTERVAL_S,
+    ) -> None:
         self.name = name
         options = Options(
             station=name,
             connectors=connectors,
-            meter_interval_s=METER_INTERVAL_S,
+            meter_interval_s=meter_interval_s,
             speed=SPEED,
             report_soc=False,
         )
@@ -141,15 +153,19 @@ class Device:
         """Session after session at one connector until `over`; `blocked` cards are tried now and then."""
         number = 0
         async with contextlib.AsyncExitStack() as readers:
-            reader = await readers.enter_async_context(_Reader(self._port))
+            reader = await readers.enter_async_context(Reader(self._port))
             while not self.over:
                 number += 1
-                await self._pause(chance.uniform(0.0, 0.8))
+                await self._pause(chance.uniform(*self.pause_s))
                 if blocked and chance.random() < 0.3:
                     await self._charge(reader, n, chance.choice(blocked), chance)
-                await self._charge(reader, n, f"{self.name}-{n}-{number}", chance)
+                await self._charge(reader, n, self._token(n, number), chance)
 
-    async def _charge(self, reader: _Reader, n: int, token: str, chance: random.Random) -> None:
+    def _token(self, n: int, number: int) -> str:
+        """The card of the driver of a car."""
+        return f"{self.name}-{n}-{number}"
+
+    async def _charge(self, reader: Holds, n: int, token: str, chance: random.Random) -> None:
         connector = self.charger.connector(n)
         car = Car(battery_kwh=10_000.0, max_current_a=32.0, ramp_a_per_s=50.0)
         first = chance.random() < 0.6
@@ -165,7 +181,7 @@ class Device:
             if connector.energized or self.over or gesture.verdict in {"refused", "unknown"}:
                 break
         if connector.energized:
-            await self._pause(chance.uniform(0.3, 4.0))
+            await self._pause(chance.uniform(*self.charging_s))
             if chance.random() < 0.6:
                 stop = await self._present(reader, n, token, stops=True)
                 await self.edge.until(lambda: stop.verdict is not None, _PATIENCE_S)
@@ -184,7 +200,7 @@ class Device:
             lambda: connector.energized or gesture.verdict not in {None, "accepted"} or self.over, _PATIENCE_S
         )
 
-    async def _present(self, reader: _Reader, n: int, token: str, *, stops: bool) -> Gesture:
+    async def _present(self, reader: Holds, n: int, token: str, *, stops: bool) -> Gesture:
         plugged = self.charger.connector(n).car is not None
         gesture = Gesture(uuid.uuid4().hex[:16], token, n, stops, plugged, time.time())
         self._gestures[gesture.id] = gesture
@@ -217,7 +233,13 @@ class Device:
             self.truth[int(parts[-2])].readings.append((time.time(), reading["energy_import_wh"]))
 
 
-class _Reader:
+class Holds(Protocol):
+    """Whatever holds on to a gesture until it has arrived."""
+
+    async def publish(self, topic: str, payload: dict[str, Any]) -> None: ...
+
+
+class Reader:
     """Holds on to a gesture until the broker has acknowledged it: same payload, so the same id."""
 
     def __init__(self, port: int) -> None:

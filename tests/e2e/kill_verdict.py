@@ -59,7 +59,7 @@ def everything_told(ledger: Ledger, device: Device) -> bool:
         last_wh = mine[-1].stop_wh if mine else None
         if not device.truth[n].spans:
             continue
-        if last_wh is None or abs(last_wh - _register(device, n)) > _exactness(mine[-1]):
+        if last_wh is None or abs(last_wh - _register(device, n)) > exactness(mine[-1]):
             return False
     return True
 
@@ -80,7 +80,7 @@ def complaints(
         for n, truth in device.truth.items():
             mine = sorted((one for one in told if one.n == n), key=lambda one: one.start_wh)
             found += [f"connector {n}: {c}" for c in _of_connector(device, n, truth, mine, blows, claim)]
-        found += _of_numbers(records)
+        found += of_numbers(records)
         found += _of_repetitions(station, records)
     return [f"{device.name}: {complaint}" for complaint in found]
 
@@ -132,15 +132,15 @@ def _of_connector(
     device: Device, n: int, truth: Truth, told: list[Told], blows: list[Blow], claim: Claim
 ) -> Iterator[str]:
     first_wh = truth.spans[0].began_wh if truth.spans else _register(device, n)
-    yield from _of_registers(told, first_wh, _register(device, n))
+    yield from of_registers(told, first_wh, _register(device, n))
     for span in truth.spans:
         yield from _of_span(device, span, told, claim)
     yield from _of_gestures(truth, told, blows, claim)
-    yield from _of_permissions(truth, told)
+    yield from of_permissions(truth, told)
     shown = {round(register_wh, 3) for _, register_wh in truth.readings}
     for one in told:
         registers = [one.start_wh, *(value for _, value in one.samples), one.stop_wh]
-        slack = _exactness(one)
+        slack = exactness(one)
         if any(later < earlier - slack for earlier, later in pairwise(registers)):
             yield f"the register falls in {one.record.transaction_id}: {registers}"
         invented = [value for _, value in one.samples if round(value, 3) not in shown]
@@ -149,12 +149,12 @@ def _of_connector(
         yield from _of_samples(device, truth, one, blows, claim)
 
 
-def _of_registers(told: list[Told], first_wh: float, now_wh: float) -> Iterator[str]:
+def of_registers(told: list[Told], first_wh: float, now_wh: float) -> Iterator[str]:
     """Each transaction begins where the one before ended: all energy belongs to one, and to one only."""
     before_wh = first_wh
     before: Told | None = None
     for one in told:
-        if not abs(one.start_wh - before_wh) <= _exactness(one):  # also true of NaN
+        if not abs(one.start_wh - before_wh) <= exactness(one):  # also true of NaN
             yield (
                 f"{one.record.transaction_id} ({one.token}) begins at {one.start_wh} Wh, where the register "
                 f"stood at {before_wh} Wh; before it: {before and before.record.ended}"
@@ -170,8 +170,8 @@ def _of_span(device: Device, span: Span, told: list[Told], claim: Claim) -> Iter
     holders = [
         one
         for one in told
-        if one.start_wh - _exactness(one) <= span.began_wh
-        and span.ended_wh <= one.stop_wh + _exactness(one)
+        if one.start_wh - exactness(one) <= span.began_wh
+        and span.ended_wh <= one.stop_wh + exactness(one)
         and one.began_at - slack_s <= span.began_at
         and span.ended_at <= one.ended_at + claim.valid_s + slack_s
     ]
@@ -222,7 +222,7 @@ def _accepted_starts(truth: Truth, blows: list[Blow]) -> Iterator[Gesture]:
             yield gesture
 
 
-def _of_permissions(truth: Truth, told: list[Told]) -> Iterator[str]:
+def of_permissions(truth: Truth, told: list[Told]) -> Iterator[str]:
     """A setpoint that says energize names a transaction that is safe: the CSMS hears of it, whatever happens."""
     if told and told[0].record.version != "ocpp1.6":
         unknown = set(truth.permitted) - {one.record.transaction_id for one in told}
@@ -265,7 +265,7 @@ def _contacts(device: Device, blows: Iterable[Blow]) -> Iterator[tuple[float, fl
 # ------------------------------------------------------------------ what was said, and how often
 
 
-def _of_numbers(records: list[TransactionRecord]) -> Iterator[str]:
+def of_numbers(records: list[TransactionRecord]) -> Iterator[str]:
     for record in records:
         if record.version == "ocpp1.6":
             continue
@@ -308,7 +308,7 @@ def _register(device: Device, n: int) -> float:
     return device.charger.connector(n).register_wh
 
 
-def _exactness(one: Told) -> float:
+def exactness(one: Told) -> float:
     """1.6 tells whole watt-hours, and meters show thousandths."""
     return 1.01 if one.record.version == "ocpp1.6" else 0.01
 

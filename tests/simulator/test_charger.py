@@ -219,6 +219,36 @@ def test_an_old_lease_closes_nothing(bench: Bench) -> None:
     assert not bench.on
 
 
+def test_what_was_said_before_the_plug_came_closes_nothing(bench: Bench) -> None:
+    """Rule 4: neither of the car before nor too late; the next word counts."""
+    bench.set(1)
+    first = bench.on
+    bench.do(Unplugged(1))
+    bench.set(2)  # the gateway knew nothing of it yet
+
+    bench.do(Plugged(1, Car()))
+    bench.beat()
+    bench.set(2, retain=True)
+    stale = bench.on
+    bench.set(3)
+
+    assert (True, False, True) == (first, stale, bench.on)
+
+
+def test_a_car_that_went_unseen_is_told_on_connecting(bench: Bench) -> None:
+    """Rule 4: first that it went, then that another one is there."""
+    bench.set(1)
+    bench.do(Disconnected())
+    bench.do(Unplugged(1))
+    bench.do(Plugged(1, Car()))
+
+    said = bench.do(Connected())
+
+    assert [False, True] == [status["plugged"] for status in told(said, "status")]
+    bench.do(Disconnected())
+    assert [True] == [status["plugged"] for status in told(bench.do(Connected()), "status")]
+
+
 def test_a_lapsed_lease_is_off_and_a_heartbeat_renews_it(bench: Bench) -> None:
     """Rule 2, by the clock alone."""
     bench.set(1, valid_s=40)

@@ -145,6 +145,8 @@ class Station(Record):
                 raise AssertionError(f"{self.identity} did not answer {action} within {timeout} s") from None
             finally:
                 self._pending.pop(key, None)
+                if answered.done():
+                    answered.exception()  # the link went while the question was still being sent
 
     async def exchange_raw(self, text: str, timeout: float = 20.0) -> list[Any]:
         """Send text that no backend should send, and return the station's answer to it as parsed JSON."""

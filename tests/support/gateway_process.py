@@ -45,6 +45,13 @@ class GatewayProcess:
         return self._ended is not None and not self._ended.done()
 
     @property
+    def pid(self) -> int:
+        """Of the process that runs; GatewayError when none does."""
+        if self._process is None or not self.running:
+            raise GatewayError("the gateway is not running")
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """All that it has logged, over all its lives."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
