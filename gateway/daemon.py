@@ -23,7 +23,7 @@ from gateway.commits import decoded_records
 from gateway.counters import Counters
 from gateway.csms.link import Link
 from gateway.health import CommitTimes, Condition, Health, HealthPortTaken
-from gateway.logs import FrameLog, configure
+from gateway.logs import FrameLog, RecentLog, configure
 from gateway.mqtt import encoding
 from gateway.mqtt.actions import BridgeAsked
 from gateway.mqtt.decoded import GatewayHeard
@@ -39,6 +39,7 @@ from gateway.runner import Clock, Runner
 from gateway.station.effects import Respond
 from gateway.station.events import BrokerConnected, BrokerLost, Stopping
 from gateway.store import Store, StoreError, Write
+from gateway.transfers import Courier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,8 +70,8 @@ class SecondGatewayError(Exception):
 class Gateway:
     """The whole gateway while it runs."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
-        """Wire everything; nothing runs yet."""
+    def __init__(self, settings: Settings, store: Store, recent: RecentLog | None = None) -> None:
+        """Wire everything; nothing runs yet. `recent` is what the log remembers, for uploads."""
         self._settings = settings
         self._store = store
         self.counters = Counters()
@@ -80,7 +81,9 @@ class Gateway:
             log.frames_max_mb * 1_000_000,
             log.frames_backups,
             mask_tokens=log.frames_mask_tokens,
+            recent=recent,
         )
+        self._courier = Courier(recent or RecentLog())
         self.topics = settings.topics()
         self.instance = _instance(store)
         self._epoch = ""
@@ -188,6 +191,7 @@ class Gateway:
                 frames=self._frames,
                 clock=clock,
                 certificates=Desk(keys, ca_file=link_config.ca_file, pool=self._pool),
+                courier=self._courier,
                 link=link,
             )
         ours = {name.casefold() for name in self.runners}
@@ -246,6 +250,7 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*everything, return_exceptions=True)
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._courier.stop()
         await self._store.close()
         await self.health.stop()
         self._frames.close()
@@ -412,7 +417,8 @@ async def _linked(runner: Runner, after_s: float) -> None:
 
 async def run(settings: Settings) -> int:
     """Run the gateway until a signal; the exit code."""
-    configure(settings.log.level, settings.log.format)
+    recent = RecentLog()
+    configure(settings.log.level, settings.log.format, recent=recent)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     size = settings.store.max_size_mib
     try:
@@ -420,7 +426,7 @@ async def run(settings: Settings) -> int:
     except StoreError as error:
         _log.critical("The store cannot be opened.", reason=str(error))
         return 1
-    gateway = Gateway(settings, store)
+    gateway = Gateway(settings, store, recent)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, gateway.stop)

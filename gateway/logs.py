@@ -9,6 +9,8 @@ import logging
 import os
 import re
 import sys
+import time
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, TextIO
@@ -26,6 +28,7 @@ def configure(
     level: str = "info",
     format: Literal["auto", "console", "json"] = "auto",
     stream: TextIO | None = None,
+    recent: RecentLog | None = None,
 ) -> None:
     """Send what structlog and the libraries' loggers say to `stream` (stderr), a line each.
 
@@ -44,6 +47,8 @@ def configure(
         structlog.processors.format_exc_info,
         masked_event,
     ]
+    if recent is not None:
+        common.append(recent.remember)
     render: list[Processor] = [_console(stream)] if console else [_json()]
     structlog.configure(
         processors=common + render,
@@ -79,6 +84,45 @@ def masked_event(_logger: WrappedLogger, _method: str, event_dict: EventDict) ->
     return _masked_mapping(event_dict, tokens=True)
 
 
+class RecentLog:
+    """The last lines and OCPP frames of all stations, in memory: what a diagnostics upload takes along."""
+
+    def __init__(self, length: int = 20_000) -> None:
+        """`length`: of lines, and of frames; the oldest go first."""
+        self._lines: deque[tuple[float, object, str]] = deque(maxlen=length)
+        self._frames: deque[tuple[float, str, str, bytes]] = deque(maxlen=length)
+
+    def remember(self, _logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
+        """Keep one masked log line: a structlog processor."""
+        line = msgspec.json.encode(event_dict, enc_hook=str).decode()
+        self._lines.append((time.time(), event_dict.get("station"), line))
+        return event_dict
+
+    def frame(self, station: str, direction: str, frame: bytes) -> None:
+        """Keep a frame as it was; it is masked when somebody takes it."""
+        self._frames.append((time.time(), station, direction, frame))
+
+    def of(self, station: str, oldest: float | None, latest: float | None) -> dict[str, str]:
+        """`gateway.log`, what concerns this station or the whole gateway, and `ocpp.log`, its frames."""
+        begin = float("-inf") if oldest is None else oldest
+        end = float("inf") if latest is None else latest
+        lines = [line for at, name, line in self._lines if begin <= at <= end and name in {station, None}]
+        frames = [
+            f"{_utc(at)} {direction} {masked_frame(frame).decode(errors='replace')}"
+            for at, name, direction, frame in self._frames
+            if begin <= at <= end and name == station
+        ]
+        return {"gateway.log": _text_of(lines), "ocpp.log": _text_of(frames)}
+
+
+def _text_of(lines: list[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _utc(at: float) -> str:
+    return dt.datetime.fromtimestamp(at, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 class FrameLog:
     """Every OCPP frame, one line each, in files that together never exceed `max_bytes` × (`backups` + 1).
 
@@ -94,8 +138,10 @@ class FrameLog:
         backups: int = 5,
         *,
         mask_tokens: bool = True,
+        recent: RecentLog | None = None,
     ) -> None:
         self.lost = 0
+        self._recent = recent
         self._path = path
         self._max_bytes = max_bytes
         self._backups = backups
@@ -105,9 +151,11 @@ class FrameLog:
 
     def write(self, station: str, direction: Literal["sent", "received"], frame: bytes) -> None:
         """Append one frame as it was on the wire, masked."""
+        if self._recent is not None:
+            self._recent.frame(station, direction, frame)
         if self._path is None:
             return
-        now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        now = _utc(time.time())
         text = masked_frame(frame, tokens=self._mask_tokens).replace(b"\n", b" ").replace(b"\r", b" ")
         line = b"%s %s %s %s\n" % (now.encode(), station.encode(), direction.encode(), text)
         try:

@@ -45,6 +45,7 @@ from gateway.station.events import (
 )
 from gateway.station.model import Moment
 from gateway.station.station import Station
+from gateway.station.transfer_work import CancelTransfer, Transfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -61,7 +62,9 @@ if TYPE_CHECKING:
     from gateway.mqtt.outlet import Outlet
     from gateway.station.certificate_work import CertificateWorked
     from gateway.station.model import StationConfig
+    from gateway.station.transfer_work import TransferEnded
     from gateway.store import Store
+    from gateway.transfers import Courier
 
 _log = structlog.get_logger("gateway.station")
 _CLOCK_TRUSTED_AFTER = 1767225600.0
@@ -104,6 +107,7 @@ class Runner:
         frames: FrameLog,
         clock: Clock,
         certificates: Desk,
+        courier: Courier,
         link: Callable[..., Link],
     ) -> None:
         """Take up a station; `start` lets it run. `link` makes its way to the CSMS."""
@@ -114,6 +118,7 @@ class Runner:
         self._counters = counters
         self._frames = frames
         self._certificates = certificates
+        self._courier = courier
         self._configured = link_config
         self.link = link(
             link_config,
@@ -273,6 +278,10 @@ class Runner:
                     self._change_link(effect)
                 case CertificateWork():
                     self._certificates.carry_out(effect, self._worked)
+                case Transfer():
+                    self._courier.carry(self.name, effect, self._worked, ca_file=self._configured.ca_file)
+                case CancelTransfer():
+                    self._courier.cancel(self.name, effect.ref)
                 case Quarantine():
                     self._counters.quarantined += 1
                     _log.error(
@@ -281,7 +290,7 @@ class Runner:
                 case _:
                     _log.error("An effect has nobody to carry it out.", effect=type(effect).__name__)
 
-    def _worked(self, event: CertificateWorked) -> None:
+    def _worked(self, event: CertificateWorked | TransferEnded) -> None:
         if not self._ended:
             self.take(event)
 

@@ -105,6 +105,8 @@ def test_every_field_of_the_core_can_be_set(loaded: Load) -> None:
               after_restart: stop
               after_tx_profile: nothing
               certificate_key: rsa
+              signed_firmware_only: yes
+              firmware_timeout_s: 100
               card_debounce_s: 3
               gesture_max_age_s: 4
               gesture_memory_s: 500
@@ -152,6 +154,8 @@ def test_every_field_of_the_core_can_be_set(loaded: Load) -> None:
             after_restart="stop",
             after_tx_profile="nothing",
             certificate_key="rsa",
+            signed_firmware_only=True,
+            firmware_timeout_s=100,
             card_debounce_s=3,
             gesture_max_age_s=4,
             gesture_memory_s=500,

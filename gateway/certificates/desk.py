@@ -6,11 +6,13 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.certificates import reading
+from gateway.certificates import reading, signatures
 from gateway.station.certificate_work import (
     CertificateWorked,
+    CheckSignature,
     Examine,
     ExamineChain,
+    ExamineSigner,
     KeepKeys,
     KeysKept,
     MakeRequest,
@@ -37,7 +39,7 @@ class Desk:
 
     def carry_out(self, work: CertificateWork, done: Callable[[CertificateWorked], None]) -> None:
         """`done` is called with the answer, at once or later, on the thread that called."""
-        if self._pool is None or isinstance(work.task, Examine):
+        if self._pool is None or isinstance(work.task, Examine | ExamineSigner | CheckSignature):
             done(CertificateWorked(work.ref, self._outcome(work.task)))
             return
         loop = asyncio.get_running_loop()
@@ -53,6 +55,10 @@ class Desk:
                     return RequestMade(self.keys.make_request(task))
                 case ExamineChain():
                     return self._chain(task)
+                case ExamineSigner():
+                    return signatures.examined_signer(task.pem, task.authorities)
+                case CheckSignature():
+                    return signatures.checked(task.certificate, task.signature, task.sha256)
                 case KeepKeys():
                     self.keys.keep(task.keys)
                     return KeysKept()

@@ -126,6 +126,28 @@ _CHANNELS = (
         "A command's outcome",
         "once a command, twice after in_progress",
     ),
+    _Channel(
+        "firmware",
+        "{station}/0/firmware",
+        payloads_in.FirmwarePayload,
+        "device",
+        1,
+        False,
+        "How far the installation of a firmware is",
+        "on each step, after `update_firmware`",
+        bare={"type": "string", "enum": ["downloading", "installing", "installed", "failed"]},
+    ),
+    _Channel(
+        "log",
+        "{station}/0/log",
+        payloads_in.LogPayload,
+        "device",
+        1,
+        False,
+        "A part of the device's log",
+        "once, or in several parts, after `upload_log`",
+        bare=_TEXT,
+    ),
     # The gateway tells a device.
     _Channel(
         "setpoint",

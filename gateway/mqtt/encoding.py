@@ -34,7 +34,7 @@ _TIMES: dict[type[Struct], tuple[str, ...]] = {
 }
 """Which keys of a view are moments: seconds in the core, text on MQTT."""
 
-_COMMAND_TIMES = frozenset({"expires_at"})
+_COMMAND_TIMES = frozenset({"expires_at", "oldest", "latest"})
 """The same of a command's arguments."""
 
 

@@ -8,10 +8,18 @@ import msgspec
 
 from gateway.mqtt import actions
 from gateway.mqtt.decoded import Arrival, Decoded, Findings, read_object
-from gateway.mqtt.fields import Fields, Reading
-from gateway.mqtt.payloads_in import TOKEN_TYPES, CardPayload, ReportPayload, ResultPayload
+from gateway.mqtt.fields import Fields, NotJsonError, Reading, json_of
+from gateway.mqtt.payloads_in import (
+    TOKEN_TYPES,
+    CardPayload,
+    FirmwarePayload,
+    LogPayload,
+    ReportPayload,
+    ResultPayload,
+)
 from gateway.station.events import CommandAnswered, DeviceReported, TokenPresented
 from gateway.station.model import IdToken
+from gateway.station.transfer_work import FirmwareReported, LogReported
 
 BARE_TEXT_MAX = 255
 
@@ -19,6 +27,8 @@ BARE_TEXT_MAX = 255
 _CARD_FIELDS = Fields(CardPayload, secret=("id_token",))
 _REPORT_FIELDS = Fields(ReportPayload)
 _RESULT_FIELDS = Fields(ResultPayload, lower=("status",))
+_FIRMWARE_FIELDS = Fields(FirmwarePayload, lower=("status",))
+_LOG_FIELDS = Fields(LogPayload)
 _TOKEN_TYPES = {word.casefold(): word for word in TOKEN_TYPES}
 
 
@@ -83,6 +93,32 @@ def result(payload: bytes, arrival: Arrival) -> Decoded:
         values.get("data"),
     )
     return found.decoded(event)
+
+
+def firmware(payload: bytes, _arrival: Arrival) -> Decoded:
+    bare = _bare_text(payload)
+    document = json_of(payload) if bare is None else {"status": bare}
+    if not isinstance(document, dict):
+        raise NotJsonError("JSON, but no object")
+    reading = _FIRMWARE_FIELDS.read(document)
+    found = Findings(reading)
+    reading.problems.extend(_FIRMWARE_FIELDS.missing(reading))
+    values = reading.values
+    if "status" not in values:
+        return found.decoded(None)
+    event = FirmwareReported(values["status"], values.get("progress"), values.get("info") or "")
+    return found.decoded(event)
+
+
+def log(payload: bytes, _arrival: Arrival) -> Decoded:
+    if not payload.lstrip().startswith(b"{"):
+        return Decoded(LogReported(payload.decode(errors="replace"), last=True))
+    reading, found = read_object(_LOG_FIELDS, payload)
+    reading.problems.extend(_LOG_FIELDS.missing(reading))
+    values = reading.values
+    if "text" not in values:
+        return found.decoded(None)
+    return found.decoded(LogReported(values["text"], last=values.get("last") is not False))
 
 
 def _bare_text(payload: bytes) -> str | None:

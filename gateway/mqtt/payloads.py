@@ -67,6 +67,8 @@ _DECODERS: dict[str, Callable[[bytes, Arrival], Decoded]] = {
     "card": gestures.card,
     "report": gestures.report,
     "result": gestures.result,
+    "firmware": gestures.firmware,
+    "log": gestures.log,
     "request": gestures.request,
     "state": _state,
     "marker": _marker,

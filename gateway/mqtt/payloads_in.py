@@ -263,6 +263,31 @@ class ResultPayload(Struct, kw_only=True):
     data: Annotated[VendorData | None, Meta(description="data: what the operator is answered.")] = None
 
 
+class FirmwarePayload(Struct, kw_only=True):
+    """A device that was told `update_firmware` says how far it is; also the bare status as text."""
+
+    status: Annotated[
+        Literal["downloading", "installing", "installed", "failed"],
+        Meta(
+            description="`installed`: it runs; after a boot say `info` first, with the new version.",
+            examples=["installing"],
+        ),
+    ]
+    progress: Annotated[
+        Annotated[float, Meta(ge=0, le=100)] | None, Meta(description="Percent.", examples=[40])
+    ] = None
+    info: Annotated[Text | None, Meta(description="For people; why it failed.")] = None
+
+
+class LogPayload(Struct, kw_only=True):
+    """A part of the device's log, as `upload_log` asked for it; also the whole log as bare text."""
+
+    text: Annotated[
+        Annotated[str, Meta(max_length=65536)], Meta(description="Whole lines.", examples=["boot\n"])
+    ]
+    last: Annotated[bool | None, Meta(description="false: more follows.")] = None
+
+
 # ------------------------------------------------------------------ requests
 
 

@@ -10,7 +10,7 @@ EVENT_TYPES: dict[str, tuple[str, ...]] = {
     "card": ("accepted", "refused", "unknown", "late", "busy", "timeout", "cancelled"),
     "transaction": ("started", "ended"),
     "command": ("accepted", "rejected", "failed", "not_supported", "in_progress", "report"),
-    "message": ("data_transfer", "security"),
+    "message": ("data_transfer", "security", "firmware", "log"),
     "error": ("device_vanished", "lock", "report", "security", "store"),
 }
 """For each kind of event, the whole list of its `event_type`s."""
@@ -66,6 +66,15 @@ class CommandPayload(Struct, kw_only=True):
         Meta(description="reserve: for whom the connector is kept free; null: for nobody any more."),
     ] = None
     expires_at: Annotated[At | None, Meta(description="reserve: until when.")] = None
+    url: Annotated[
+        str | None, Meta(description="update_firmware: where the file is, perhaps with name and password.")
+    ] = None
+    size: Annotated[int | None, Meta(description="update_firmware: bytes of the file.")] = None
+    sha256: Annotated[
+        str | None, Meta(description="update_firmware: of the file, in hex digits; check it.")
+    ] = None
+    oldest: Annotated[At | None, Meta(description="upload_log: from when on; null: all there is.")] = None
+    latest: Annotated[At | None, Meta(description="upload_log: until when.")] = None
     vendor_id: Annotated[str | None, Meta(description="data: whose message it is.")] = None
     message_id: Annotated[str | None, Meta(description="data: which of the vendor's messages.")] = None
     data: Annotated[str | None, Meta(description="data: as the operator sent it.")] = None

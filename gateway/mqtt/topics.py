@@ -14,7 +14,7 @@ SETPOINT_MAX_BYTES = 240
 """Topic and payload together: small clients receive into a buffer of 256 bytes."""
 
 FACTS = ("status", "meter", "availability", "info")
-GESTURES = ("card", "report", "result")
+GESTURES = ("card", "report", "result", "firmware", "log")
 ACTIONS = ("start", "stop", "unlock", "limit", "operative", "link", "data_transfer")
 """What anyone who may, may ask of a station or a connector: `…/<n>/request/<action>`."""
 BRIDGE_ACTIONS = ("health",)
@@ -119,6 +119,8 @@ class Topics:
             Subscription(f"{device}/card", 1, 1),
             Subscription(f"{device}/report", 1, 1),
             Subscription(f"{device}/result", 1, 1),
+            Subscription(f"{device}/firmware", 1, 1),
+            Subscription(f"{device}/log", 1, 1),
             Subscription(f"{device}/request/+", 1, 1),
             Subscription(f"{self.prefix}/{BRIDGE}/request/+", 1, 1),
             Subscription(self.bridge_state, 1, 0),

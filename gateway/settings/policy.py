@@ -110,6 +110,22 @@ class Policy(Section):
             "`rsa`, 2048 bits.",
         ),
     ] = _DEFAULTS.certificate_key
+    signed_firmware_only: Annotated[
+        bool,
+        Field(
+            title="Only signed firmware",
+            description="Signed by somebody whose root the CSMS has installed; what is not signed is refused.",
+        ),
+    ] = _DEFAULTS.signed_firmware_only
+    firmware_timeout_s: Annotated[
+        float,
+        Field(
+            title="Wait for an installation",
+            description="Then the CSMS is told that it failed.",
+            ge=10,
+            le=86400,
+        ),
+    ] = _DEFAULTS.firmware_timeout_s
     card_debounce_s: Annotated[
         float,
         Field(

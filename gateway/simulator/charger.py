@@ -42,12 +42,15 @@ REMEMBERED_COMMANDS = 8
 STATUS_INTERVAL_S = 300.0
 
 _PHYSICS_STEP_S = 0.25
+_COMMANDS = ("reset", "measure", "card_result", "update_firmware", "upload_log")
 
 
 class ChargerState(Struct):
     """What the charger remembers without power."""
 
     connectors: list[ConnectorState] = field(default_factory=list)
+    firmware_version: str | None = None
+    """What was installed since; None: what it was made with."""
 
 
 class Charger:
@@ -72,13 +75,16 @@ class Charger:
         self.connectors = [
             Connector(n, options, each.register_wh, each.car) for n, each in enumerate(kept, start=1)
         ]
+        self.firmware_version = (state and state.firmware_version) or options.firmware_version
+        self._installed: str | None = None
+        """The version that runs from the next boot on."""
         self._now_s: float | None = None
         self._boot("power_up")
 
     @property
     def state(self) -> ChargerState:
         """What to keep for a later life."""
-        return ChargerState([each.state for each in self.connectors])
+        return ChargerState([each.state for each in self.connectors], self.firmware_version)
 
     @property
     def will(self) -> Message:
@@ -137,7 +143,10 @@ class Charger:
                 yield from self._introduction(now)
             case Disconnected():
                 self.connected = False
-                if self.rebooting:
+                if self._installed is not None:
+                    self.firmware_version, self._installed = self._installed, None
+                    self._boot("firmware_update")
+                elif self.rebooting:
                     self._boot("remote_reset")
             case Received():
                 yield from self._note_message(event, now)
@@ -208,18 +217,32 @@ class Charger:
             if name == "measure":
                 for each in self._addressed(n):
                     yield self._meter(each, now, command.ref)
-            answer = self._act(n, name)
+            answer = self._act(n, name, command)
             self._answered[command.id] = answer
             for oldest in list(self._answered)[:-REMEMBERED_COMMANDS]:
                 del self._answered[oldest]
         status, info = answer
         result = {"id": command.id, "status": status} | ({"info": info} if info else {})
         yield Message(self.topics.own(n, "result"), encode(result | {"timestamp": now.timestamp}))
+        if status == "accepted" and name == "update_firmware":
+            yield Message(self.topics.own(0, "firmware"), encode({"status": "installing"}))
+        if status == "accepted" and name == "upload_log":
+            yield Message(self.topics.own(0, "log"), encode({"text": self._log(now), "last": True}))
 
-    def _act(self, n: int, name: str) -> tuple[str, str]:
+    def _log(self, now: Instant) -> str:
+        """What a charger remembers of itself, in lines."""
+        lines = [f"boot {self.boot_id} {self.boot_reason}, firmware {self.firmware_version}"]
+        lines += [f"connector {each.n}: {each.status()}" for each in self.connectors]
+        return "".join(f"{now.timestamp} {line}\n" for line in lines)
+
+    def _act(self, n: int, name: str, command: Command) -> tuple[str, str]:
         """Do what a command says, once: `(status, info)` of its result."""
         match name:
-            case "measure":
+            case "measure" | "upload_log":
+                return "accepted", ""
+            case "update_firmware":
+                self._installed = f"{self.options.firmware_version}+{(command.sha256 or 'unknown')[:7]}"
+                self.rebooting = True
                 return "accepted", ""
             case "reset":
                 self.rebooting = True
@@ -255,9 +278,9 @@ class Charger:
             "vendor": options.vendor,
             "model": options.model,
             "serial": options.serial,
-            "firmware_version": options.firmware_version,
+            "firmware_version": self.firmware_version,
             "connectors": [{"n": each.n} | connector for each in self.connectors],
-            "commands": [*(["unlock"] if options.lock else []), "reset", "measure", "card_result"],
+            "commands": [*(["unlock"] if options.lock else []), *_COMMANDS],
             "timestamp": now.timestamp,
         }
         yield Message(self.topics.own(0, "info"), encode(info), retain=True)

@@ -66,6 +66,7 @@ class Command(Struct, frozen=True):
     ref: str | int | None = None
     context: str | None = None
     verdict: str | None = None
+    sha256: str | None = None
 
 
 class Topics:

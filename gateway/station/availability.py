@@ -129,7 +129,9 @@ def is_operative(state: StationState, evse: Evse, connector: Connector) -> bool:
     """
     record, own = state.record, connector.record
     if evse.transaction is None and (
-        record.operative_scheduled is False or evse.record.operative_scheduled is False
+        record.operative_scheduled is False
+        or evse.record.operative_scheduled is False
+        or state.firmware.holds
     ):
         return False
     return (

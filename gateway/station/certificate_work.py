@@ -153,6 +153,38 @@ class ChainFacts(Struct, frozen=True):
     """Its end was signed by one of the authorities, or there is none to ask."""
 
 
+class ExamineSigner(Task, frozen=True):
+    """Read the certificate of who signed a firmware. → SignerFacts, or Unusable."""
+
+    pem: str
+    """It, perhaps followed by those between it and a root."""
+    authorities: tuple[str, ...]
+    """PEMs of the installed manufacturer's roots; there is no trust without them (# L01.FR.22)."""
+
+
+class SignerFacts(Struct, frozen=True):
+    """It may sign; whether it is trusted is another matter."""
+
+    facts: CertificateFacts
+    trusted: bool
+    """One of the authorities stands at the end of its chain."""
+
+
+class CheckSignature(Task, frozen=True):
+    """Judge a signature over a file of which only the digest is known. → SignatureFits, or Unusable."""
+
+    certificate: str
+    """PEM of the signer, first."""
+    signature: str
+    """Base64."""
+    sha256: str
+    """Hex digits."""
+
+
+class SignatureFits(Struct, frozen=True):
+    """The holder of the certificate's key has signed the file."""
+
+
 class KeepKeys(Task, frozen=True):
     """Delete all private keys of the station but these. → KeysKept."""
 
@@ -169,7 +201,7 @@ class Unusable(Struct, frozen=True):
     why: str
 
 
-Outcome = CertificateFacts | RequestMade | ChainFacts | KeysKept | Unusable
+Outcome = CertificateFacts | RequestMade | ChainFacts | SignerFacts | SignatureFits | KeysKept | Unusable
 
 
 class CertificateWork(Effect, frozen=True):

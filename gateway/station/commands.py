@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gateway.station.state import Connector, StationState
     from gateway.station.turn import Turn
 
+_AWAITED_BY_BLOCKS = frozenset({"update_firmware", "upload_log"})
 MOST = 64
 """More commands than this do not wait at once; a further one fails at once."""
 
@@ -29,11 +30,11 @@ def send(
     reply_ref: int | None = None,
     respond_to: int | None = None,
     retries: int = 0,
-) -> bool:
-    """Send a command and wait for its result; False when nobody is there to do it."""
+) -> str | None:
+    """Send a command and wait for its result; its id, None when nobody is there to do it."""
     away = all(connector.away_since is not None for connector in _reached(state, n))
     if not state.broker_up or away or len(state.commands) >= MOST:
-        return False
+        return None
     ttl_s = state.config.policy.command_timeout_s
     command = PendingCommand(
         state.next_id(turn),
@@ -48,7 +49,7 @@ def send(
     )
     state.commands[command.id] = command
     turn.do(Command(n, purpose, command.id, round(ttl_s), arguments, command.boot_id))
-    return True
+    return command.id
 
 
 def _reached(state: StationState, n: int) -> list[Connector]:
@@ -90,6 +91,8 @@ def _finish(
     data: str | None = None,
 ) -> None:
     done = status == "accepted"
+    if command.purpose in _AWAITED_BY_BLOCKS:
+        state.command_outcomes[command.purpose] = command.id, status, info
     if command.purpose == "reset" and not done:
         _reset_again(state, turn, command, status)
     if command.purpose == "unlock" and done:

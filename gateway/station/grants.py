@@ -21,6 +21,8 @@ def obstacle_to_start(state: StationState, evse: Evse, n: int) -> str | None:
         return "the gateway's disk is full"
     if state.reset is not None and not state.reset.waiting_for_idle:
         return "the station is being reset"
+    if state.firmware.phase == "installing":
+        return "firmware is being installed"
     if availability.is_faulted(connector):
         return "faulted"
     if connector.vanished:

@@ -385,6 +385,10 @@ class Policy(Struct, frozen=True, kw_only=True):
     """What limits a transaction whose TxProfile has run out (# K02.FR.08; 1.6 [TC_066] expects nothing)."""
     certificate_key: Literal["ec", "rsa"] = "ec"
     """The kind of key pair made for the station's own certificate."""
+    signed_firmware_only: bool = False
+    """A firmware without a signature is refused."""
+    firmware_timeout_s: float = 1800.0
+    """How long a device may take to install firmware."""
     setpoint_valid_s: int = 90
     meter_state_interval_s: float = 10.0
     """meter/state is published at most this often."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct, field
 
 from gateway.station.certificate_work import CertificateFacts
@@ -18,12 +20,15 @@ from gateway.station.model import (
     TxPoint,
 )
 from gateway.station.reports import (
+    FirmwareStatus,
+    LogStatus,
     MeterValues,
     Notification,
     SecurityEvent,
     TransactionEvent,
     VendorMessage,
 )
+from gateway.station.transfer_work import FirmwareGiven, SecurityLogEntry
 
 
 class GrantRecord(Struct, frozen=True):
@@ -295,6 +300,39 @@ class SigningRecord(Struct, frozen=True):
     """PKCS #10, PEM."""
 
 
+class FirmwareRecord(Struct):
+    """Kind `firmware`, key `main`: the last update, under way or ended."""
+
+    given: FirmwareGiven
+    number: int
+    """Tells one update from the next."""
+    phase: Literal["scheduled", "downloading", "checking", "downloaded", "installing", "ended"] = "scheduled"
+    status: str | None = None
+    """As last told, a 2.x FirmwareStatusEnumType word."""
+    attempts: int = 0
+    """Downloads that have failed."""
+    size: int = 0
+    sha256: str = ""
+    held: bool = False
+    """It had to wait for transactions: nothing new begins until it is over."""
+    version_before: str | None = None
+    boot_before: str | None = None
+    """firmware_version and boot_id of the device when it was told to install."""
+
+
+class LogUploadRecord(Struct, frozen=True):
+    """Kind `log_upload`, key `main`: an upload under way."""
+
+    request_id: int | None
+
+
+class SecurityLogRecord(Struct, frozen=True):
+    """Kind `security_log`, key its number: a line of the security log."""
+
+    number: int
+    entry: SecurityLogEntry
+
+
 class GestureRecord(Struct):
     """Kind `gesture`, key its id: it happened already."""
 
@@ -307,7 +345,9 @@ class VariableRecord(Struct):
     text: str
 
 
-QueuedReport = TransactionEvent | MeterValues | SecurityEvent | Notification | VendorMessage
+QueuedReport = (
+    TransactionEvent | MeterValues | SecurityEvent | Notification | VendorMessage | FirmwareStatus | LogStatus
+)
 
 
 class Row(Struct):

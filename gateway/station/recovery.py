@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import grants, outbox, sampling
+from gateway.station import firmware, grants, log_uploads, outbox, sampling
 from gateway.station.model import BootReason, StopReason, TriggerReason
 from gateway.station.records import (
     CacheRecord,
@@ -13,12 +13,15 @@ from gateway.station.records import (
     ConnectorRecord,
     EndedSampleRecord,
     EvseRecord,
+    FirmwareRecord,
     GestureRecord,
     ListedRecord,
+    LogUploadRecord,
     OwnCertificateRecord,
     RegisterRecord,
     ReservationRecord,
     Row,
+    SecurityLogRecord,
     SigningRecord,
     StationRecord,
     TransactionRecord,
@@ -51,6 +54,9 @@ RECORD_TYPES: dict[str, type[Struct]] = {
     "certificate": CertificateRecord,
     "own_certificate": OwnCertificateRecord,
     "signing": SigningRecord,
+    "firmware": FirmwareRecord,
+    "log_upload": LogUploadRecord,
+    "security_log": SecurityLogRecord,
     "gesture": GestureRecord,
     "variable": VariableRecord,
 }
@@ -107,6 +113,12 @@ def load(config: StationConfig, records: Mapping[str, Mapping[str, Struct]], liv
     state.charging.restore(of("charging_profile").values())
     state.certificates.restore(of("certificate").values())
     state.own.restore(of("own_certificate").values(), of("signing").get("main"))
+    state.firmware.restore(of("firmware").get("main"))
+    state.log_upload_left = of("log_upload").get("main")
+    lines = [record for record in of("security_log").values() if isinstance(record, SecurityLogRecord)]
+    state.security_log.update(
+        (line.number, line.entry) for line in sorted(lines, key=lambda line: line.number)
+    )
     seen = [(key, record) for key, record in of("gesture").items() if isinstance(record, GestureRecord)]
     state.gestures.update(sorted(seen, key=lambda item: item[1].at))
     return state
@@ -174,6 +186,7 @@ def restarted(state: StationState, turn: Turn, random_seed: str) -> None:
         evse.ending_since = now
         sampling.resume(state, turn, evse)
     grants.restore(state, turn)
+    log_uploads.restarted(state, turn, state.log_upload_left)
 
 
 def device_announced(state: StationState, turn: Turn, event: DeviceAnnounced) -> None:
@@ -196,6 +209,7 @@ def device_announced(state: StationState, turn: Turn, event: DeviceAnnounced) ->
     record.vendor, record.model, record.serial = info.vendor, info.model, info.serial
     record.firmware_version, record.iccid, record.imsi = info.firmware_version, info.iccid, info.imsi
     state.save(turn)
+    firmware.announced(state, turn)
     if rebooted:
         _device_rebooted(state, turn)
 

@@ -16,7 +16,15 @@ from gateway.station import (
 )
 from gateway.station.effects import Ask
 from gateway.station.model import EPOCH_2020, BootReason, RegistrationStatus
-from gateway.station.reports import Boot, BootAnswer, Failed, FailureKind, Heartbeat, HeartbeatAnswer
+from gateway.station.reports import (
+    Boot,
+    BootAnswer,
+    Failed,
+    FailureKind,
+    FirmwareStatus,
+    Heartbeat,
+    HeartbeatAnswer,
+)
 
 if TYPE_CHECKING:
     from gateway.station.events import LinkClosed, LinkOpened
@@ -184,11 +192,20 @@ def settle(state: StationState, turn: Turn) -> None:
         if state.boot_asked is None:
             boot(state, turn)
         return
-    if state.boot_told != _content(state) and state.boot_asked is None and state.reset is None:
+    due = state.boot_needed or state.boot_told != _content(state)
+    if due and state.boot_asked is None and state.reset is None and not _tells_of_firmware(state):
         boot(state, turn)  # its content changed: B01, 1.6 §4.2
         return
     if state.heartbeat_at is not None and turn.now.monotonic >= state.heartbeat_at:
         heartbeat(state, turn)
+
+
+def _tells_of_firmware(state: StationState) -> bool:
+    """Whether what led to a boot is still to be told before it; who does not take it must not hold the boot up."""
+    lane = state.outbox.guaranteed
+    return lane.attempts == 0 and any(
+        isinstance(row.report, FirmwareStatus) and row.report.status != "Installed" for row in lane.rows
+    )
 
 
 def heartbeat(state: StationState, turn: Turn) -> None:

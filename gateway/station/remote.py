@@ -9,10 +9,12 @@ from gateway.station import (
     availability,
     certificates,
     commands,
+    firmware,
     grants,
     identity,
     inventory,
     local_list,
+    log_uploads,
     operation,
     own_certificates,
     registration,
@@ -62,6 +64,7 @@ from gateway.station.requests import (
     VariablesRequested,
     VendorMessageReceived,
 )
+from gateway.station.transfer_work import FirmwareGiven, LogRequested
 from gateway.station.variable_definitions import HIDDEN
 
 if TYPE_CHECKING:
@@ -134,6 +137,10 @@ def _reply(state: StationState, turn: Turn, event: CsmsAsked) -> Reply | None:
             return certificates.deletion_requested(state, turn, request)
         case CertificateSigned():
             return own_certificates.signed(state, turn, request, event.ref)
+        case FirmwareGiven():
+            return firmware.given(state, turn, request, event.ref)
+        case LogRequested():
+            return log_uploads.requested(state, turn, request)
         case TransactionStatusRequested():
             return _transaction_status(state, request)
         case VendorMessageReceived():

@@ -126,6 +126,28 @@ class SigningRequest(Report, frozen=True):
     """PKCS #10, PEM."""
 
 
+class FirmwareStatus(Report, frozen=True):
+    """How far an update is (# 1.6 §6.5, L01)."""
+
+    status: str
+    """A 2.x FirmwareStatusEnumType word."""
+    request_id: int | None = None
+    """None: of the plain UpdateFirmware of 1.6, or Idle."""
+    signed: bool = False
+    """Idle in the words of the security whitepaper (1.6)."""
+
+
+class LogStatus(Report, frozen=True):
+    """How far an upload is (# 1.6 §4.4, N01)."""
+
+    status: str
+    """A 2.x UploadLogStatusEnumType word."""
+    request_id: int | None = None
+    """None: of the plain GetDiagnostics of 1.6, or Idle."""
+    log: bool = False
+    """Idle in the words of the security whitepaper (1.6)."""
+
+
 class Notification(Report, frozen=True):
     """A monitored fact of the device model changed (# N07; 2.x NotifyEvent)."""
 
@@ -268,8 +290,10 @@ __all__ = [
     "BootAnswer",
     "Failed",
     "FailureKind",
+    "FirmwareStatus",
     "Heartbeat",
     "HeartbeatAnswer",
+    "LogStatus",
     "MeterValues",
     "Notification",
     "ReadingContext",

@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING
 
 from gateway.station import outbox
 from gateway.station.effects import Notify
+from gateway.station.records import SecurityLogRecord
 from gateway.station.reports import SecurityEvent
+from gateway.station.transfer_work import SecurityLogEntry
 
 if TYPE_CHECKING:
     from gateway.station.state import StationState
     from gateway.station.turn import Turn
+
+LOG_LENGTH = 200
+"""Lines of the security log that are kept, over restarts."""
 
 _CRITICAL = frozenset(
     {
@@ -45,9 +50,16 @@ _OF_LINK = {
 def record(state: StationState, turn: Turn, kind: str, info: str | None = None) -> None:
     """Something that matters to security has happened; `kind` is a 2.0.1 event name."""
     turn.do(Notify(0, "message" if kind in _ORDINARY else "error", "security", {"type": kind, "info": info}))
+    at, told = state.stamp(turn.now.wall), info[:255] if info else None
+    number = state.next_number(turn)
+    entry = state.security_log[number] = SecurityLogEntry(at, kind, told)
+    turn.save("security_log", f"{number}", SecurityLogRecord(number, entry))
+    while len(state.security_log) > LOG_LENGTH:
+        oldest = next(iter(state.security_log))
+        del state.security_log[oldest]
+        turn.save("security_log", f"{oldest}", None)
     if kind in _CRITICAL:
-        event = SecurityEvent(kind, state.stamp(turn.now.wall), info[:255] if info else None)
-        outbox.add(state, turn, event)
+        outbox.add(state, turn, SecurityEvent(kind, at, told))
 
 
 def link_failed(state: StationState, turn: Turn, kind: str, detail: str) -> None:

@@ -15,6 +15,7 @@ from gateway.station.model import AuthorizationStatus, TxPoint
 from gateway.station.outbox import Outbox
 from gateway.station.own_certificates import OwnCertificates
 from gateway.station.records import ConnectorRecord, EvseRecord, StationRecord, TransactionRecord
+from gateway.station.transfers import FirmwareUpdate, LogUpload
 from gateway.station.variables import Variables
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         ListedRecord,
         ReservationRecord,
     )
+    from gateway.station.transfer_work import SecurityLogEntry
     from gateway.station.turn import Turn
 
 RESERVE = 10_000
@@ -276,6 +278,7 @@ class StationState:
         "cache",
         "certificates",
         "charging",
+        "command_outcomes",
         "commands",
         "config",
         "counter",
@@ -284,6 +287,7 @@ class StationState:
         "ended_samples",
         "epoch",
         "evses",
+        "firmware",
         "flavor",
         "flavor_before_link",
         "gestures",
@@ -299,6 +303,8 @@ class StationState:
         "linked_since",
         "list_conflict",
         "local_list",
+        "log_upload",
+        "log_upload_left",
         "main_meter",
         "next_clock_at",
         "outbox",
@@ -309,6 +315,7 @@ class StationState:
         "reserve_told",
         "reset",
         "samples_looked_at",
+        "security_log",
         "shown_at",
         "station_away",
         "station_grant",
@@ -355,7 +362,15 @@ class StationState:
         self.gestures: dict[str, GestureRecord] = {}
         """In order of time."""
         self.debounce: dict[tuple[int, str], float] = {}
+        self.firmware = FirmwareUpdate()
+        self.log_upload = LogUpload()
+        self.log_upload_left: Struct | None = None
+        """What the former run was uploading."""
+        self.security_log: dict[int, SecurityLogEntry] = {}
+        """By number, in order of time."""
         self.commands: dict[str, PendingCommand] = {}
+        self.command_outcomes: dict[str, tuple[str, str, str]] = {}
+        """Purpose → (id, status, info) of a command that has ended, for the block that sent it."""
         self.reset: PendingReset | None = None
         self.epoch = ""
         self.broker_up = False

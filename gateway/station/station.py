@@ -12,10 +12,12 @@ from gateway.station import (
     commands,
     device_reports,
     facts,
+    firmware,
     grants,
     identity,
     inventory,
     local_requests,
+    log_uploads,
     metering,
     operation,
     outbox,
@@ -62,6 +64,7 @@ from gateway.station.events import (
 )
 from gateway.station.model import RegistrationStatus, TriggerReason
 from gateway.station.reports import Failed, FailureKind, TransactionEvent
+from gateway.station.transfer_work import FirmwareReported, LogReported, TransferEnded
 from gateway.station.turn import Turn
 
 if TYPE_CHECKING:
@@ -85,8 +88,10 @@ _AnyEvent = (
     | DeviceAnnounced
     | DevicePresenceChanged
     | DeviceReported
+    | FirmwareReported
     | LinkClosed
     | LinkOpened
+    | LogReported
     | MeterSampled
     | Restarted
     | StatusReported
@@ -94,6 +99,7 @@ _AnyEvent = (
     | StoreChanged
     | TimePassed
     | TokenPresented
+    | TransferEnded
 )
 
 
@@ -176,7 +182,15 @@ class Station:
             case CommandAnswered():
                 commands.answered(state, turn, event)
             case CertificateWorked():
-                certificates.worked(state, turn, event)
+                if not firmware.worked(state, turn, event):
+                    certificates.worked(state, turn, event)
+            case TransferEnded():
+                if not firmware.transferred(state, turn, event):
+                    log_uploads.transferred(state, turn, event)
+            case FirmwareReported():
+                firmware.reported(state, turn, event)
+            case LogReported():
+                log_uploads.reported(state, turn, event)
             case ActionRequested():
                 local_requests.requested(state, turn, event)
             case LinkOpened():
@@ -351,6 +365,8 @@ class Station:
                 self._settle_evse(turn, evse)
         certificates.settle(state, turn)
         own_certificates.settle(state, turn)
+        firmware.settle(state, turn)
+        log_uploads.settle(state, turn)
         if identity.settle(state, turn):
             registration.link_lost(state, turn)
         registration.settle(state, turn)
@@ -397,6 +413,8 @@ class Station:
             smart_charging.deadline(state, now),
             certificates.deadline(state),
             own_certificates.deadline(state, now.monotonic),
+            firmware.deadline(state, now.monotonic),
+            log_uploads.deadline(state),
         ]
         if state.linked:
             times += [state.boot_retry_at, state.heartbeat_at if state.accepted else None]

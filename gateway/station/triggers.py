@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import availability, metering, own_certificates, registration, status_reports
+from msgspec.structs import replace
+
+from gateway.station import (
+    availability,
+    firmware,
+    log_uploads,
+    metering,
+    own_certificates,
+    registration,
+    status_reports,
+)
 from gateway.station import transaction_events as events
 from gateway.station.effects import Ask
 from gateway.station.model import BootReason, ReadingContext, TriggerReason
@@ -31,6 +41,18 @@ def requested(state: StationState, turn: Turn, request: TriggerRequested) -> Sta
             return _meter_values(state, turn, request.place)
         case "SignChargingStationCertificate":
             return StatusReply(status=own_certificates.renew(state, turn))  # [TC_074]
+        case "FirmwareStatusNotification":
+            _ask(state, turn, firmware.present(state))
+            return StatusReply(status="Accepted")
+        case "SignedFirmwareStatusNotification":
+            _ask(state, turn, replace(firmware.present(state), signed=True))
+            return StatusReply(status="Accepted")
+        case "DiagnosticsStatusNotification":
+            _ask(state, turn, log_uploads.present(state))
+            return StatusReply(status="Accepted")
+        case "LogStatusNotification":
+            _ask(state, turn, replace(log_uploads.present(state), log=True))
+            return StatusReply(status="Accepted")
         case "TransactionEvent":
             return _transaction_events(state, turn, request.place)
         case _:

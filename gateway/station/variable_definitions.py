@@ -75,6 +75,8 @@ def _joined(points: frozenset[TxPoint]) -> str:
 
 # ------------------------------------------------------------------ rows: controllers
 
+_PROTOCOLS = ("FTP", "FTPS", "HTTP", "HTTPS", "SFTP")
+
 _COMMUNICATION = (
     number("OCPPCommCtrlr", "HeartbeatInterval", "300", unit="s", within=(1, 86400)),
     number("OCPPCommCtrlr", "WebSocketPingInterval", "30", unit="s", within=(0, 86400)),
@@ -104,7 +106,7 @@ _COMMUNICATION = (
     text("OCPPCommCtrlr", "ActiveNetworkProfile", "1", R, required=True),
     Definition(
         component="OCPPCommCtrlr", variable="FileTransferProtocols", type=DataType.MEMBER_LIST,
-        default="HTTP,HTTPS", values=("HTTP", "HTTPS"), mutability=R, required=True, constant=True,
+        default=",".join(_PROTOCOLS), values=_PROTOCOLS, mutability=R, required=True, constant=True,
     ),
     Definition(
         component="OCPPCommCtrlr", variable="PublicKeyWithSignedMeterValue", type=DataType.OPTION_LIST,
@@ -277,12 +279,21 @@ def _only_16(name: str, default: str | Callable[[StationConfig], str]) -> Defini
 
 _MEASURANDS_MAX_LENGTH = str(len(MEASURANDS) + len(MEASURANDS_OF_16))
 
+_PROFILES_OF_16 = (
+    "Core",
+    "FirmwareManagement",
+    "LocalAuthListManagement",
+    "Reservation",
+    "SmartCharging",
+    "RemoteTrigger",
+)
+
 _OF_16 = (
     _only_16("NumberOfConnectors", lambda config: str(len(config.connectors))),
     _only_16("GetConfigurationMaxKeys", "100"),
     number(HIDDEN, "LocalAuthListMaxLength", str(LIST_LENGTH), R, within=(1, LIST_LENGTH)),
-    text(HIDDEN, "SupportedFeatureProfiles", "Core,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger", R),
-    _only_16("SupportedFeatureProfilesMaxLength", "6"),
+    text(HIDDEN, "SupportedFeatureProfiles", ",".join(_PROFILES_OF_16), R),
+    _only_16("SupportedFeatureProfilesMaxLength", str(len(_PROFILES_OF_16))),
     number(HIDDEN, "MinimumStatusDuration", "0", unit="s", within=(0, 3600)),
     Definition(
         component=HIDDEN, variable="ConnectorPhaseRotation", type=DataType.MEMBER_LIST, values=_rotations,

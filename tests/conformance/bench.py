@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections import defaultdict, deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -19,7 +20,7 @@ from gateway.commits import decoded_records
 from gateway.counters import Counters
 from gateway.csms.closing import ClosedBecause, LinkClosed
 from gateway.csms.link import Link
-from gateway.logs import FrameLog
+from gateway.logs import FrameLog, RecentLog
 from gateway.mqtt.arrivals import Message
 from gateway.mqtt.outlet import Outlet
 from gateway.reception import Reception
@@ -27,6 +28,8 @@ from gateway.runner import Clock, Runner
 from gateway.settings import load
 from gateway.station.events import BrokerConnected, Stopping
 from gateway.station.model import Moment
+from gateway.station.transfer_work import Transfer, TransferEnded
+from gateway.transfers import Courier
 from tests.conformance.bench_csms import BenchCsms
 from tests.conformance.charging_station import INTERVAL_S, QUIET, ChargingStation
 from tests.conformance.device import Device
@@ -203,6 +206,25 @@ class Cable(Link):
         self._closed(LinkClosed(kind=kind, detail=detail, was_open=True))
 
 
+class Porter(Courier):
+    """Carries files for real, but one after another and in turn."""
+
+    bench: Bench
+
+    def carry(
+        self, station: str, transfer: Transfer, done: Callable[[TransferEnded], None], *, ca_file: str | None
+    ) -> None:
+        cancelled = self._cancelled[station, transfer.ref] = threading.Event()
+        job = self._job(station, transfer.job, cancelled, ca_file)
+
+        def carried() -> None:
+            if not cancelled.is_set():
+                self._cancelled.pop((station, transfer.ref))
+                done(TransferEnded(transfer.ref, job()))
+
+        self.bench.later(carried)
+
+
 class Bench(ChargingStation):
     """`async with Bench(tmp_path) as cs:`; nothing runs before `start`."""
 
@@ -244,6 +266,9 @@ class Bench(ChargingStation):
         self._epochs = 0
         self._talks_at = self.clock.monotonic() + _TALKS_EVERY_S
         self.runner: Runner | None = None
+        self.recent = RecentLog()
+        self.courier = Porter(self.recent)
+        self.courier.bench = self
         self._dying: list[tuple[Runner, asyncio.Task[None]]] = []
         self.cuts: Callable[[str, str], bool] = lambda _direction, _text: False
         """Whether the network goes before a frame, `sent` by the charge point or `received` by it, arrives."""
@@ -272,9 +297,10 @@ class Bench(ChargingStation):
             store=cast("Store", self.shelf),
             outlet=outlet,
             counters=counters,
-            frames=FrameLog(None),
+            frames=FrameLog(None, recent=self.recent),
             clock=self.clock,
             certificates=Desk(KeyRing(self.file.parent / "keys")),
+            courier=self.courier,
             link=self._cable,
         )
         self.reception = Reception(

@@ -44,6 +44,8 @@ class Device:
         """The last setpoint of each connector."""
         self.commands: list[dict[str, Any]] = []
         """All commands, with their `name` and `n`."""
+        self.installs: Callable[[dict[str, Any]], None] | None = None
+        """What it does when told to install firmware; None: it does not know how."""
         self._lock = lock
         self._publish = publish
         self._boots = itertools.count(1)
@@ -59,6 +61,7 @@ class Device:
         """Power comes on: everything is off, and it introduces itself."""
         self.on = True
         commands = ["measure", "reset", *(["unlock"] if self._lock else [])]
+        commands += ["update_firmware"] if self.installs is not None else []
         document = {
             "contract": 1,
             "boot_id": f"boot{next(self._boots)}",
@@ -146,6 +149,9 @@ class Device:
             case "unlock":
                 stuck = self.outlets[n].locked_up
                 self.say(n, "result", {"id": command["id"], "status": "failed" if stuck else "accepted"})
+            case "update_firmware" if self.installs is not None:
+                self.say(0, "result", {"id": command["id"], "status": "accepted"})
+                self.installs(command)
             case "reset":
                 self.say(0, "result", {"id": command["id"], "status": "accepted"})
                 self.boot("remote_reset")

@@ -31,9 +31,7 @@ _NUMBERS = """
 IDS = tuple(f"TC_{number}" for number in _NUMBERS.split())
 """The charge point's cases of the document, in its order; there they end in `_CS`."""
 
-AWAITED = frozenset(
-    f"TC_{number}" for number in ("044_1", "044_2", "044_3", "045_1", "045_2", "079", "080", "081")
-)
+AWAITED: frozenset[str] = frozenset()
 """Cases that have no test yet; each goes from here with its test, and no other may be missing."""
 
 HEAD = """\

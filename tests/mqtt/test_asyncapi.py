@@ -109,11 +109,11 @@ def _shape(address: str) -> str:
 
 
 def _generalized(address: str) -> str:
-    """`…/request/stop` is heard through `…/request/+`; a device's info stands at 0 only."""
+    """`…/request/stop` is heard through `…/request/+`; what concerns a device as a whole stands at 0 only."""
     levels = address.split("/")
     if levels[-2] == "request":
         levels[-1] = "+"
-    if levels[-1] == "info":
+    if levels[-1] in {"info", "firmware", "log"}:
         levels[-2] = "+"
     return "/".join(levels)
 

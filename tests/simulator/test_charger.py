@@ -476,6 +476,27 @@ def test_an_unknown_command_is_not_supported(bench: Bench) -> None:
     assert "not_supported" == told(bench.command("display"), "result")[0]["status"]
 
 
+def test_firmware_is_a_new_life_with_a_new_version(bench: Bench) -> None:
+    """It says that it installs, boots, and introduces itself with the version; a later life has it too."""
+    said = bench.command("update_firmware", n=0, url="http://x/f", size=1, sha256="abcdef0123")
+    assert [{"status": "installing"}] == told(said, "firmware")
+    assert bench.charger.rebooting
+
+    bench.do(Disconnected())
+    [info] = told(bench.do(Connected()), "info")
+
+    assert ("firmware_update", "1.0.0+abcdef0") == (info["boot_reason"], info["firmware_version"])
+    later = Charger(Options(), iter(["a", "b"]).__next__, bench.charger.state)
+    assert "1.0.0+abcdef0" == later.firmware_version
+
+
+def test_a_log_is_said_when_asked_for(bench: Bench) -> None:
+    """Whole lines, in one part."""
+    [log] = told(bench.command("upload_log", n=0), "log")
+    assert log["last"]
+    assert "connector 1" in log["text"]
+
+
 def test_reset_is_a_new_life(bench: Bench) -> None:
     """Off and answered first; after the connection is gone nothing of the old life counts."""
     bench.set(1)

@@ -35,6 +35,14 @@ from gateway.station.model import (
 )
 from gateway.station.recovery import RECORD_TYPES
 from gateway.station.station import Station
+from gateway.station.transfer_work import (
+    CancelTransfer,
+    FirmwareReported,
+    LogReported,
+    Transfer,
+    TransferEnded,
+    TransferOutcome,
+)
 
 Payload = dict[str, Any]
 Frame = tuple[str, Payload]
@@ -126,6 +134,8 @@ class Rig:
         self.epoch = 0
         self.desk = Desk(KeyRing(Path("there/is/no/place/for/keys")))
         """A test that has keys made gives it a place for them."""
+        self.transfers: list[Transfer] = []
+        """Under way, until the test says what becomes of them."""
         self._csms_id = FIRST_CSMS_ID
         self._known = self.token_info()
         self._ref = 0
@@ -310,6 +320,18 @@ class Rig:
         command = self.commands(name)[-1]
         self.happens(happened.CommandAnswered(command.n, command.id, status, info))
 
+    def carried(self, outcome: TransferOutcome) -> Transfer:
+        """The oldest transfer under way has come to this end."""
+        transfer = self.transfers.pop(0)
+        self.happens(TransferEnded(transfer.ref, outcome))
+        return transfer
+
+    def device_firmware(self, status: Any, info: str = "") -> None:
+        self.happens(FirmwareReported(status, None, info))
+
+    def device_log(self, text: str, *, last: bool = True) -> None:
+        self.happens(LogReported(text, last))
+
     def request(
         self,
         action: str,
@@ -490,6 +512,10 @@ class Rig:
                 self._inbox.append(happened.MeterSampled(effect.n, values, ref=effect.id))
             case CertificateWork():
                 self.desk.carry_out(effect, self._inbox.append)
+            case Transfer():
+                self.transfers.append(effect)
+            case CancelTransfer():
+                self.transfers = [one for one in self.transfers if one.ref != effect.ref]
             case effects.CloseLink():
                 self._story.append("(link closed)")
                 self.linked = False
@@ -609,6 +635,10 @@ class Rig:
                 words += [info[key] for key in ("chargingState", "stoppedReason") if key in info]
             case "SecurityEventNotification":
                 words = ["Security", payload["type"]]
+            case "FirmwareStatusNotification" | "SignedFirmwareStatusNotification":
+                words = ["Firmware", payload["status"]]
+            case "DiagnosticsStatusNotification" | "LogStatusNotification":
+                words = ["Log", payload["status"]]
             case _:
                 words = [action]
         return " ".join(map(str, words))

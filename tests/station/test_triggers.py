@@ -1,7 +1,5 @@
 """TriggerMessage: the reply first, then what was asked for."""
 
-import pytest
-
 from gateway.station.model import Policy, TxPoint
 from tests.station.rig import BOTH, Payload, Rig
 
@@ -155,13 +153,9 @@ def test_16_a_boot_after_acceptance_is_harmless() -> None:
     assert ["TriggerMessage: Accepted", "BootNotification"] == rig.story()[:2]
 
 
-@pytest.mark.parametrize(
-    ("version", "message"),
-    [("1.6", "FirmwareStatusNotification"), ("2.0.1", "SignV2GCertificate")],
-)
-def test_what_is_not_there_is_not_implemented(version: str, message: str) -> None:
-    """# 1.6 §5.17, F06.FR.11, [TC_F_27]."""
-    assert "NotImplemented" == trigger(booted(version), message)
+def test_what_is_not_there_is_not_implemented() -> None:
+    """# F06.FR.11, [TC_F_27]."""
+    assert "NotImplemented" == trigger(booted("2.0.1"), "SignV2GCertificate")
 
 
 @BOTH

@@ -11,7 +11,15 @@ from gateway.station.requests import VariableRef
 from gateway.station.variable_definitions import HIDDEN
 
 PROFILES = frozenset(
-    {"Core", "LocalAuthListManagement", "RemoteTrigger", "Reservation", "Security", "SmartCharging"}
+    {
+        "Core",
+        "FirmwareManagement",
+        "LocalAuthListManagement",
+        "RemoteTrigger",
+        "Reservation",
+        "Security",
+        "SmartCharging",
+    }
 )
 """Keys of other profiles are not known until the station supports those."""
 

@@ -14,10 +14,11 @@ from gateway.station.requests import (
     UnlockRequested,
 )
 
-_TRIGGERS = {
-    "DiagnosticsStatusNotification": "LogStatusNotification",
+_EXTENDED = {
+    "FirmwareStatusNotification": "SignedFirmwareStatusNotification",
     "SignChargePointCertificate": "SignChargingStationCertificate",
 }
+"""What ExtendedTriggerMessage means by other words than the core's."""
 
 
 def _start(payload: Payload) -> StartRequested:
@@ -38,12 +39,16 @@ def _unlock(payload: Payload) -> UnlockRequested:
 
 
 def _trigger(payload: Payload) -> TriggerRequested:
+    return TriggerRequested(payload["requestedMessage"], Place(n=payload.get("connectorId")))
+
+
+def _extended_trigger(payload: Payload) -> TriggerRequested:
     message: str = payload["requestedMessage"]
-    return TriggerRequested(_TRIGGERS.get(message, message), Place(n=payload.get("connectorId")))
+    return TriggerRequested(_EXTENDED.get(message, message), Place(n=payload.get("connectorId")))
 
 
 _accepted_or_rejected = status_result({"Accepted": "Accepted"})
-_triggered = Hearing(_trigger, status_result({"Accepted": "Accepted", "NotImplemented": "NotImplemented"}))
+_triggered = status_result({"Accepted": "Accepted", "NotImplemented": "NotImplemented"})
 
 BLOCK = Block(
     hears={
@@ -57,7 +62,7 @@ BLOCK = Block(
                 otherwise="UnlockFailed",
             ),
         ),
-        "TriggerMessage": _triggered,
-        "ExtendedTriggerMessage": _triggered,
+        "TriggerMessage": Hearing(_trigger, _triggered),
+        "ExtendedTriggerMessage": Hearing(_extended_trigger, _triggered),
     }
 )

@@ -7,6 +7,7 @@ from gateway.csms.v201 import (
     certificates,
     device_model,
     diagnostics,
+    firmware,
     metering,
     provisioning,
     remote,
@@ -40,6 +41,7 @@ DIALECT = Dialect.of_blocks(
         security.BLOCK,
         certificates.BLOCK,
         diagnostics.BLOCK,
+        firmware.BLOCK,
         vendor.BLOCK,
     ),
 )

@@ -33,8 +33,10 @@ def test_what_is_handled_is_known_to_the_schemas() -> None:
         "ExtendedTriggerMessage",
         "GetCompositeSchedule",
         "GetConfiguration",
+        "GetDiagnostics",
         "GetInstalledCertificateIds",
         "GetLocalListVersion",
+        "GetLog",
         "InstallCertificate",
         "RemoteStartTransaction",
         "RemoteStopTransaction",
@@ -42,8 +44,10 @@ def test_what_is_handled_is_known_to_the_schemas() -> None:
         "Reset",
         "SendLocalList",
         "SetChargingProfile",
+        "SignedUpdateFirmware",
         "TriggerMessage",
         "UnlockConnector",
+        "UpdateFirmware",
     }
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from gateway.csms.v16.keys import KEYS, key_named
 from gateway.station.model import ConnectorConfig, StationConfig
+from gateway.station.requests import VariableRef
 from gateway.station.variables import Variables
 
 REQUIRED = {
@@ -82,9 +83,11 @@ def test_names_are_unique_in_any_case() -> None:
     assert key_named("Testing") is None
 
 
-def test_keys_of_profiles_that_are_not_supported_are_unknown() -> None:
-    """They come with their profile."""
-    assert key_named("SupportedFileTransferProtocols") is None
+def test_file_transfer_protocols_are_those_of_the_station() -> None:
+    """An optional key of Firmware Management ([E3.90])."""
+    protocols = key_named("SupportedFileTransferProtocols")
+    assert protocols is not None
+    assert protocols.ref == VariableRef("OCPPCommCtrlr", "FileTransferProtocols")
 
 
 def test_the_name_of_the_variable_as_settings_write_it() -> None:

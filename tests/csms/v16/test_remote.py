@@ -86,11 +86,12 @@ def test_unlock_is_answered(status: str, word: str) -> None:
     ("action", "word", "message"),
     [
         ("TriggerMessage", "BootNotification", "BootNotification"),
-        ("TriggerMessage", "DiagnosticsStatusNotification", "LogStatusNotification"),
+        ("TriggerMessage", "DiagnosticsStatusNotification", "DiagnosticsStatusNotification"),
         ("TriggerMessage", "FirmwareStatusNotification", "FirmwareStatusNotification"),
         ("TriggerMessage", "Heartbeat", "Heartbeat"),
         ("TriggerMessage", "MeterValues", "MeterValues"),
         ("TriggerMessage", "StatusNotification", "StatusNotification"),
+        ("ExtendedTriggerMessage", "FirmwareStatusNotification", "SignedFirmwareStatusNotification"),
         ("ExtendedTriggerMessage", "LogStatusNotification", "LogStatusNotification"),
         ("ExtendedTriggerMessage", "SignChargePointCertificate", "SignChargingStationCertificate"),
     ],

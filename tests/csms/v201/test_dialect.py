@@ -55,6 +55,7 @@ def test_what_is_handled_is_known_to_the_schemas() -> None:
         "DeleteCertificate",
         "GetBaseReport",
         "GetInstalledCertificateIds",
+        "GetLog",
         "GetTransactionStatus",
         "GetVariables",
         "InstallCertificate",
@@ -64,6 +65,7 @@ def test_what_is_handled_is_known_to_the_schemas() -> None:
         "SetVariables",
         "TriggerMessage",
         "UnlockConnector",
+        "UpdateFirmware",
     }
 
 
