@@ -241,14 +241,17 @@ async def test_a_transaction_has_a_status(tmp_path: Path) -> None:
 
 @VERSIONS
 async def test_what_it_cannot_do_is_refused_by_name(tmp_path: Path, version: str) -> None:
-    """An action that exists but is not there yet: NotSupported; a word that is none: NotImplemented."""
+    """What the hardware cannot do or is not there yet: NotSupported; a word that is no action: NotImplemented."""
     async with Site(tmp_path, version) as site:
         codes = []
-        later: dict[str, tuple[str, dict[str, Any]]] = {
-            "1.6": ("GetDiagnostics", {"location": "ftp://x"}),
+        beyond: dict[str, tuple[str, dict[str, Any]]] = {
+            "1.6": (
+                "UpdateFirmware",
+                {"location": "http://127.0.0.1/fw.bin", "retrieveDate": "2026-01-01T00:00:00Z"},
+            ),
             "2.0.1": ("GetDisplayMessages", {"requestId": 1}),
         }
-        asking = [later[version], ("MakeCoffee", {}), ("Authorize", {"idTag": "X"})]
+        asking = [beyond[version], ("MakeCoffee", {}), ("Authorize", {"idTag": "X"})]
         for action, payload in asking:
             with pytest.raises(CallError) as refused:
                 await site.cp.call(action, payload, checked=False)
