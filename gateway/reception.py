@@ -15,7 +15,7 @@ from gateway.mqtt.encoding import ReplyTo
 from gateway.mqtt.payloads import decode
 from gateway.mqtt.topics import BRIDGE, GESTURES
 from gateway.station.effects import Respond
-from gateway.station.events import ActionRequested
+from gateway.station.events import ActionRequested, TokenPresented
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,10 +76,11 @@ class Reception:
             return
         event, number = self._decoded(address, message)
         if event is not None and runner is not None and not isinstance(event, BridgeAsked | GatewayHeard):
-            if _exists(runner, address, event):
+            missing = _missing_place(runner, address, event)
+            if missing is None:
                 runner.take(event, message)
                 return
-            self._refuse_place(address, message, number)
+            self._refuse_place(missing, message, number)
         elif isinstance(event, GatewayHeard):
             self._heard(event)
         elif isinstance(event, BridgeAsked):
@@ -135,8 +136,8 @@ class Reception:
                 self._outlet.forget(number)
         return decoded.event, number
 
-    def _refuse_place(self, address: Address, message: Message, number: int) -> None:
-        why = f"this station has no connector {address.n} for that"
+    def _refuse_place(self, n: int, message: Message, number: int) -> None:
+        why = f"this station has no connector {n} for that"
         if number:
             self._outlet.respond(Respond(number, ok=False, data={}, error=why))
         self._complain("unknown_topic", message.topic, (why,))
@@ -171,7 +172,9 @@ class Reception:
         )
 
 
-def _exists(runner: Runner, address: Address, event: Event) -> bool:
-    if address.n == 0:
-        return address.channel != "status" or isinstance(event, ActionRequested)
-    return address.n in runner.station.state.by_n
+def _missing_place(runner: Runner, address: Address, event: Event) -> int | None:
+    """The connector that a message is about and that is none of this station; None where there is no such."""
+    n = event.n if isinstance(event, TokenPresented) else address.n  # a station's reader names one of several
+    if n == 0:
+        return 0 if address.channel == "status" and not isinstance(event, ActionRequested) else None
+    return None if n in runner.station.state.by_n else n

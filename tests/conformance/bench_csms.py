@@ -60,6 +60,11 @@ class BenchCsms:
         self._open = None
         self._pending.clear()
 
+    @property
+    def unanswered(self) -> list[str]:
+        """What this connection's station was asked and has not answered."""
+        return list(self._pending.values())
+
     # -------------------------------------------------------------- hearing
 
     def receive(self, text: str) -> str | None:

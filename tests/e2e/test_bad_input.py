@@ -83,9 +83,13 @@ async def test_strangers_are_named(tmp_path: Path) -> None:
         await site.mqtt.publish("ocpp/garage/7/status", {"plugged": True})
         nowhere = await site.complaint("unknown_topic")
         await site.mqtt.publish("ocpp/garage/01/status", {"plugged": True})
+        await site.mqtt.publish("ocpp/garage/0/card", {"id_token": "04A2B3C4", "connector": 9})
+        misplaced = await site.complaint("unknown_topic", topic="ocpp/garage/0/card")
 
         assert "garage" in stranger["problems"][0]
         assert "ocpp/garage/7/status" == nowhere["topic"]
+        assert ["this station has no connector 9 for that"] == misplaced["problems"]
+        assert 0 == site.gateway.counters.quarantined
 
 
 async def test_a_flood_of_strange_topics_stays_quiet(tmp_path: Path) -> None:
