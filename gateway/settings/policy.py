@@ -110,6 +110,13 @@ class Policy(Section):
             "`rsa`, 2048 bits.",
         ),
     ] = _DEFAULTS.certificate_key
+    boot_on_reconnect: Annotated[
+        bool,
+        Field(
+            title="Boot at every connection",
+            description="For a CSMS that wants a BootNotification on each connection; OCPP wants one per boot.",
+        ),
+    ] = _DEFAULTS.boot_on_reconnect
     signed_firmware_only: Annotated[
         bool,
         Field(

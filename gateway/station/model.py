@@ -385,6 +385,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     """What limits a transaction whose TxProfile has run out (# K02.FR.08; 1.6 [TC_066] expects nothing)."""
     certificate_key: Literal["ec", "rsa"] = "ec"
     """The kind of key pair made for the station's own certificate."""
+    boot_on_reconnect: bool = False
+    """BootNotification at every connection, for a CSMS that forgets its stations."""
     signed_firmware_only: bool = False
     """A firmware without a signature is refused."""
     firmware_timeout_s: float = 1800.0

@@ -55,6 +55,8 @@ def link_opened(state: StationState, turn: Turn, event: LinkOpened) -> None:
         state.boot_needed = True
         for connector in state.by_n.values():
             status_reports.retell(connector)
+    if state.config.policy.boot_on_reconnect:
+        state.boot_needed = True
     if not state.accepted or state.boot_needed or state.boot_told != _content(state):
         boot(state, turn)
         return

@@ -95,9 +95,10 @@ _KEYS = [
     "LocalAuthorizeOffline", "LocalPreAuthorize", "MaxEnergyOnInvalidId", "MeterValueSampleInterval",
     "MeterValuesAlignedData", "MeterValuesSampledData", "MinimumStatusDuration", "NumberOfConnectors", "ResetRetries",
     "SecurityProfile", "StopTransactionOnEVSideDisconnect", "StopTransactionOnInvalidId", "StopTxnAlignedData",
-    "StopTxnSampledData", "TransactionMessageAttempts", "TransactionMessageRetryInterval",
+    "StopTxnSampledData", "TransactionMessageRetryInterval",
     "UnlockConnectorOnEVSideDisconnect", "WebSocketPingInterval", "NoSuchKey", "",
 ]  # fmt: skip
+"""Without TransactionMessageAttempts: fewer of them lose what a busy CSMS refuses, as they must."""
 _HASHES = _object(
     {
         "hashAlgorithm": st.sampled_from(["SHA256", "MD5"]),

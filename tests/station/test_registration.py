@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway.station import effects
-from gateway.station.model import EPOCH_2020
+from gateway.station.model import EPOCH_2020, Policy
 from gateway.station.reports import Failed
 from tests.station.rig import BOTH, CARD, NOON, REFUSED, TIMED_OUT, UNREGISTERED, Payload, Rig, text
 
@@ -166,6 +166,20 @@ def test_a_reconnect_is_no_boot(version: str) -> None:
     rig.connect()
 
     assert [] == rig.story()
+
+
+@BOTH
+def test_a_csms_that_forgets_may_have_a_boot_at_every_connection(version: str) -> None:
+    """Some backends register a station on each connection; what it then says is what a boot says."""
+    rig = Rig(version, policy=Policy(boot_on_reconnect=True))
+    rig.boot()
+    rig.disconnect()
+    rig.after(10)
+
+    rig.connect()
+
+    statuses = {"1.6": ["Status 0 Available", "Status 1 Available"], "2.0.1": ["Status 1.1 Available"]}
+    assert ["BootNotification", *statuses[version]] == rig.story()
 
 
 @BOTH

@@ -24,6 +24,8 @@ class Play:
     def __init__(self, cs: Bench) -> None:
         self.cs = cs
         self.asked = 0
+        self._judged = 0
+        self._statuses: dict[object, str] = {}
 
     async def take(self, step: Step) -> None:
         match step:
@@ -38,6 +40,24 @@ class Play:
         await self.cs.after(1)
         assert [] == self.cs.csms.violations, step
         assert 0 == self.cs.counters.quarantined, step
+        self._judge_statuses(step)
+
+    def _judge_statuses(self, step: Step) -> None:
+        """Each connector goes only where 1.6 §4.9 lets it; while it cannot tell, it may go any number of steps."""
+        said = self.cs.said()
+        for one in said[self._judged :]:
+            if one.action == "BootNotification":
+                self._statuses.clear()
+            if one.action != "StatusNotification" or one.kind != "call":
+                continue
+            n, status = one.payload["connectorId"], str(one.payload["status"])
+            before = self._statuses.get(n) or status
+            allowed = _FROM_STATION if n == 0 else _FROM[before]
+            assert status == before or status in allowed, f"{n}: {before} → {status} after {step}"
+            self._statuses[n] = status
+        self._judged = len(said)
+        if not self.cs.cable.plugged_in:
+            self._statuses.clear()
 
     async def _ask(self, step: Asks) -> None:
         if self.cs.cable.plugged_in:
@@ -74,7 +94,8 @@ class Play:
                 cs.device.boot()
                 await cs.settle()
             case "CSMS is busy":
-                cs.answers.update(dict.fromkeys(_TRANSACTION_MESSAGES, CallError("InternalError")))
+                for action in _TRANSACTION_MESSAGES:
+                    cs.answer_next(action, CallError("InternalError"), Silence())
             case "CSMS is silent":
                 cs.answers["StatusNotification"] = Silence()
             case "CSMS refuses tokens":
@@ -86,6 +107,7 @@ class Play:
 
     def csms_is_friendly(self) -> None:
         self.cs.answers.clear()
+        self.cs.csms.next_answers.clear()
         self.cs.tokens.clear()
 
     async def ends(self) -> None:
@@ -108,6 +130,19 @@ class Play:
         return whole
 
 
+_ANYTIME = {"Unavailable", "Faulted"}
+_RUNNING = {"Charging", "SuspendedEV", "SuspendedEVSE"}
+_FROM = {
+    "Available": {"Preparing", *_RUNNING, "Reserved", *_ANYTIME},
+    "Preparing": {"Available", *_RUNNING, "Finishing", "Faulted"},
+    **{status: {"Available", *_RUNNING, "Finishing", *_ANYTIME} for status in _RUNNING},
+    "Finishing": {"Available", "Preparing", *_ANYTIME},
+    "Reserved": {"Available", "Preparing", *_ANYTIME},
+    "Unavailable": {"Available", "Preparing", *_RUNNING, "Faulted"},
+    "Faulted": {"Available", "Preparing", *_RUNNING, "Finishing", "Reserved", "Unavailable"},
+}
+"""To where from where (# 1.6 §4.9, with the errata)."""
+_FROM_STATION = {"Available", *_ANYTIME}
 _TRANSACTION_MESSAGES = ("StartTransaction", "StopTransaction", "MeterValues")
 
 
