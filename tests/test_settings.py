@@ -105,6 +105,7 @@ def test_every_field_of_the_core_can_be_set(loaded: Load) -> None:
               after_restart: stop
               after_tx_profile: nothing
               certificate_key: rsa
+              boot_on_reconnect: yes
               signed_firmware_only: yes
               firmware_timeout_s: 100
               card_debounce_s: 3
@@ -154,6 +155,7 @@ def test_every_field_of_the_core_can_be_set(loaded: Load) -> None:
             after_restart="stop",
             after_tx_profile="nothing",
             certificate_key="rsa",
+            boot_on_reconnect=True,
             signed_firmware_only=True,
             firmware_timeout_s=100,
             card_debounce_s=3,
