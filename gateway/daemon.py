@@ -282,6 +282,10 @@ class Gateway:
             )
         )
         self._clear_what_is_gone()
+        for name, runner in self.runners.items():
+            if runner.station.state.config.report_only:  # an earlier setpoint would still be obeyed
+                for n in runner.station.state.by_n:
+                    self.outlet.send(encoding.cleared(self.topics.setpoint(name, n)))
 
     def _disconnected(self, reason: str) -> None:
         if self._listening is not None:

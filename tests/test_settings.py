@@ -92,6 +92,7 @@ def test_every_field_of_the_core_can_be_set(loaded: Load) -> None:
             iccid: 89490200001234567890
             imsi: 262011234567890
             time_zone: Europe/Berlin
+            mode: report_only
             connectors:
               - {type: stype2, max_current_a: 16, min_current_a: 8, phases: 1, voltage_v: 240,
                  limiting: on_off, plug_sensor: no, lock: yes, safe_limit_a: 10, energy: session}
@@ -99,6 +100,8 @@ def test_every_field_of_the_core_can_be_set(loaded: Load) -> None:
               start_points: [EVConnected, Authorized]
               stop_points: authorized
               free_charging: {token: FREE, type: Local}
+              reported_token: {token: FLEET, type: Local}
+              idle_end_s: 700
               vanished: unavailable
               offline_grace_s: 1
               vanished_transaction_s: 2
@@ -138,6 +141,7 @@ def test_every_field_of_the_core_can_be_set(loaded: Load) -> None:
         security_profile=2,
         configured=frozenset({"password"}),
         time_zone="Europe/Berlin",
+        report_only=True,
         connectors=(
             ConnectorConfig(
                 n=1, evse=1, connector=1, type="sType2", max_current_a=16, min_current_a=8, phases=1,
@@ -149,6 +153,8 @@ def test_every_field_of_the_core_can_be_set(loaded: Load) -> None:
             start_points=frozenset({TxPoint.EV_CONNECTED, TxPoint.AUTHORIZED}),
             stop_points=frozenset({TxPoint.AUTHORIZED}),
             free_charging_token=IdToken("FREE", "Local"),
+            reported_token=IdToken("FLEET", "Local"),
+            idle_end_s=700,
             vanished="unavailable",
             offline_grace_s=1,
             vanished_transaction_s=2,

@@ -23,8 +23,8 @@ _DEFAULTS = model.Policy()
 _LONGEST_ID_TOKEN = 36
 
 
-class FreeCharging(Section):
-    """Everybody may charge: a plugged vehicle is authorized with a fixed token."""
+class FixedToken(Section):
+    """A token that no card has."""
 
     token: Annotated[
         Text,
@@ -38,6 +38,10 @@ class FreeCharging(Section):
     type: Annotated[
         TokenType, any_case(get_args(TokenType)), Field(title="Type", description="1.6 has no types.")
     ] = "Central"
+
+    def to_core(self) -> IdToken:
+        """The same in the core's words."""
+        return IdToken(self.token, self.type)
 
 
 class Policy(Section):
@@ -62,8 +66,29 @@ class Policy(Section):
         ),
     ] = _DEFAULTS.stop_points
     free_charging: Annotated[
-        FreeCharging | None, Field(title="Free charging", description="Default: a token is needed.")
+        FixedToken | None,
+        Field(
+            title="Free charging",
+            description="Everybody may charge: a plugged vehicle is authorized with this token. Default: a card is "
+            "needed.",
+        ),
     ] = None
+    reported_token: Annotated[
+        FixedToken,
+        Field(
+            title="Token of sessions that nobody showed a card for",
+            description="With `mode: report_only`; make it known to the CSMS.",
+        ),
+    ] = FixedToken(token=_DEFAULTS.reported_token.id_token, type="Central")
+    idle_end_s: Annotated[
+        float,
+        Field(
+            title="End of an idle session",
+            description="With `mode: report_only` and without a plug sensor: when nothing was drawn for so long.",
+            ge=30,
+            le=86400,
+        ),
+    ] = _DEFAULTS.idle_end_s
     vanished: Annotated[
         Vanished,
         any_case(get_args(Vanished)),
@@ -235,9 +260,12 @@ class Policy(Section):
 
     def to_core(self, valid_s: int) -> model.Policy:
         """The core's policy; `valid_s` is the lease of a setpoint."""
-        other = {"free_charging", "vendors"}
+        other = {"free_charging", "reported_token", "vendors"}
         same = {name: getattr(self, name) for name in type(self).model_fields if name not in other}
-        free = self.free_charging
-        token = None if free is None else IdToken(free.token, free.type)
-        vendors = tuple((vendor, frozenset(messages)) for vendor, messages in self.vendors.items())
-        return model.Policy(**same, vendors=vendors, free_charging_token=token, setpoint_valid_s=valid_s)
+        return model.Policy(
+            **same,
+            vendors=tuple((vendor, frozenset(messages)) for vendor, messages in self.vendors.items()),
+            free_charging_token=None if self.free_charging is None else self.free_charging.to_core(),
+            reported_token=self.reported_token.to_core(),
+            setpoint_valid_s=valid_s,
+        )

@@ -20,7 +20,7 @@ from gateway.settings.connectors import Connector, Evse
 from gateway.settings.csms import Csms
 from gateway.settings.devices import Device
 from gateway.settings.general import Gateway, HealthPort, Log, Mqtt, Store
-from gateway.settings.policy import FreeCharging, Policy
+from gateway.settings.policy import FixedToken, Policy
 from gateway.settings.root import Settings
 from gateway.settings.stations import Station
 from gateway.settings.words import SHOWN_VERSIONS
@@ -38,7 +38,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "evses": Evse,
     "devices": Device,
     "policy": Policy,
-    "free_charging": FreeCharging,
+    "fixed_token": FixedToken,
 }
 """Name in the document's markers → what its table shows."""
 

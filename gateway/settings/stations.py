@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from msgspec.structs import replace
@@ -18,7 +18,7 @@ from gateway.settings.devices import Devices
 from gateway.settings.policy import Policy
 from gateway.settings.problems import similar
 from gateway.settings.variables import VariableText, findings_in, texts
-from gateway.settings.words import Finding, Section, Text, refuse
+from gateway.settings.words import Finding, Section, Text, any_case, refuse
 from gateway.station import model
 from gateway.station.model import StationConfig
 
@@ -87,6 +87,15 @@ class StationDefaults(Section):
             max_length=N_MAX,
         ),
     ] = None
+    mode: Annotated[
+        Literal["full", "report_only"],
+        any_case(("full", "report_only")),
+        Field(
+            title="Mode",
+            description="`report_only`: the device decides by itself, the gateway reports what it does and refuses "
+            "what the CSMS would have it do.",
+        ),
+    ] = "full"
     device: Annotated[
         Devices,
         Field(
@@ -208,6 +217,7 @@ class Station(StationDefaults):
             imsi=self.imsi,
             security_profile=self.csms.profile(),
             configured=self.csms.configured(),
+            report_only=self.mode == "report_only",
             connectors=tuple(self.connector_configs()),
             policy=self.policy.to_core(valid_s),
             time_zone=self.time_zone,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from gateway.station import availability, gestures, grants, local_list, reservations, tokens
+from gateway.station import availability, gestures, grants, local_list, report_only, reservations, tokens
 from gateway.station.effects import Ask
 from gateway.station.model import AuthorizationStatus, IdToken, StopReason, TokenInfo, TriggerReason
 from gateway.station.reports import Authorization, AuthorizationAnswer, Failed, FailureKind
@@ -71,6 +71,9 @@ def present(state: StationState, turn: Turn, event: TokenPresented) -> None:
     if seen is not gestures.Seen.NEW:
         if seen is gestures.Seen.LATE:
             tokens.say(state, turn, event.n, token, "late", event.gesture_id)
+        return
+    if state.config.report_only:
+        report_only.card_shown(state, turn, event)
         return
     if event.n:
         evse = state.evse_of(event.n)

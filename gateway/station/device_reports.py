@@ -43,3 +43,4 @@ def reported(state: StationState, turn: Turn, event: DeviceReported) -> None:
     for evse in [state.evse_of(event.n)] if event.n else list(state.evses.values()):
         if evse.grant is not None or (evse.transaction is not None and not evse.transaction.ending):
             grants.take_back(state, turn, evse, *stop)
+            evse.stopped_itself = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import authorization, commands, gestures, grants, operation, vendor_messages
+from gateway.station import authorization, commands, gestures, grants, operation, report_only, vendor_messages
 from gateway.station.effects import HoldLink, Respond
 from gateway.station.model import IdToken, StopReason, TriggerReason
 
@@ -25,6 +25,8 @@ def requested(state: StationState, turn: Turn, event: ActionRequested) -> None:
     elif event.action not in state.config.policy.allow_requests:
         allowed = ", ".join(sorted(state.config.policy.allow_requests))
         error = f"{event.action} is not allowed here; allow_requests names: {allowed}"
+    elif state.config.report_only and event.action in _OBEYED_BY_DEVICES:
+        error = report_only.WHY
     else:
         error = _carry_out(state, turn, event)
     if error is not _LATER:
@@ -32,6 +34,7 @@ def requested(state: StationState, turn: Turn, event: ActionRequested) -> None:
 
 
 _LATER = "answered later"
+_OBEYED_BY_DEVICES = frozenset({"start", "stop", "unlock", "limit", "operative"})
 
 
 def _gesture_id(event: ActionRequested) -> str | None:

@@ -363,6 +363,10 @@ class Policy(Struct, frozen=True, kw_only=True):
     stop_points: frozenset[TxPoint] = frozenset({TxPoint.EV_CONNECTED, TxPoint.AUTHORIZED})
     free_charging_token: IdToken | None = None
     """When set, a plugged vehicle is authorized with this token by itself."""
+    reported_token: IdToken = IdToken("REPORTED", "Central")
+    """Whose a session of a station that only reports is when no card was seen."""
+    idle_end_s: float = 900.0
+    """Without a plug sensor, a session of such a station is over when nothing was drawn for so long."""
     vanished: Literal["faulted", "unavailable"] = "faulted"
     """What a connector becomes when its device stays away longer than offline_grace_s."""
     offline_grace_s: float = 90.0
@@ -422,6 +426,8 @@ class StationConfig(Struct, frozen=True, kw_only=True):
     security_profile: int = 0
     configured: frozenset[Literal["password", "authority", "certificate"]] = frozenset()
     """What the operator gave to prove who the station and the CSMS are."""
+    report_only: bool = False
+    """The device decides by itself: what it does is told, what it shall do is refused."""
     connectors: tuple[ConnectorConfig, ...] = ()
     policy: Policy = field(default_factory=Policy)
     variables: dict[str, str] = {}

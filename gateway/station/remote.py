@@ -18,6 +18,7 @@ from gateway.station import (
     operation,
     own_certificates,
     registration,
+    report_only,
     reservations,
     resets,
     sampling,
@@ -86,7 +87,8 @@ def asked(state: StationState, turn: Turn, event: CsmsAsked) -> None:
         )  # B03.FR.08
         return
     before = len(turn.effects)
-    reply = _reply(state, turn, event)
+    reply = report_only.refused(event.request) if state.config.report_only else None
+    reply = reply or _reply(state, turn, event)
     if reply is not None:
         turn.effects.insert(before, Answer(event.ref, reply))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from gateway.station import availability
+from gateway.station import availability, report_only
 from gateway.station import charging_limits as limits
 from gateway.station.effects import SetPoint, SetPointDocument
 from gateway.station.metering import nominal_power_w
@@ -118,6 +118,9 @@ def settle(state: StationState, turn: Turn, evse: Evse, connector: Connector) ->
     """Publish the connector's setpoint when anything in it changed; an off needs no commit first."""
     old = connector.setpoint
     wanted = _wanted(state, turn, evse, connector)
+    if state.config.report_only:
+        connector.setpoint = report_only.mirrored(connector, wanted)
+        return
     _await_draw(turn, evse, connector, offered=wanted.energize)
     if wanted == old:
         return
@@ -177,7 +180,7 @@ def _await_draw(turn: Turn, evse: Evse, connector: Connector, *, offered: bool) 
 def off(state: StationState, turn: Turn, connector: Connector) -> None:
     """Off now, before anything else is decided (law 4)."""
     old = connector.setpoint
-    if old is not None and old.energize:
+    if old is not None and old.energize and not state.config.report_only:
         connector.setpoint = replace(old, energize=False, revision=state.next_number(turn))
         _note_switching(state.evse_of(connector.config.n), old, connector.setpoint)
         turn.do(SetPoint(connector.config.n, connector.setpoint))

@@ -182,6 +182,7 @@ class Evse:
         "ending_since",
         "grant",
         "id",
+        "idle_since",
         "measured",
         "next_ended_sample",
         "next_sample",
@@ -194,6 +195,7 @@ class Evse:
         "shown",
         "shown_at",
         "stopped",
+        "stopped_itself",
         "transaction",
         "trigger",
     )
@@ -229,6 +231,11 @@ class Evse:
         """The setpoint that said off; an earlier one obeyed says nothing."""
         self.measured = False
         """The reading asked for at the end has come."""
+        # of a station that only reports
+        self.stopped_itself = False
+        """The device ended its session, and has not said yet that nothing flows any more."""
+        self.idle_since: float | None = None
+        """Monotonic; since when its session draws nothing, without a plug sensor."""
 
 
 class PendingCommand(Struct):
@@ -307,6 +314,7 @@ class StationState:
         "log_upload_left",
         "main_meter",
         "next_clock_at",
+        "observed",
         "outbox",
         "own",
         "record",
@@ -377,6 +385,8 @@ class StationState:
         self.storing = True
         self.stopping = False
         self.main_meter: dict[str, tuple[MeterValue, float, float]] = {}
+        self.observed: dict[int, tuple[IdToken, float]] = {}
+        """By connector, 0 for the station's reader: the last card, and when; of a station that only reports."""
         # link and registration
         self.flavor: Flavor | None = None
         self.flavor_before_link: Flavor | None = None

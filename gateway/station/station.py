@@ -27,6 +27,7 @@ from gateway.station import (
     refusals,
     registration,
     remote,
+    report_only,
     reservations,
     resets,
     sampling,
@@ -397,7 +398,7 @@ class Station:
 
     def _settle_setpoints(self, turn: Turn, evse: Evse) -> bool:
         """True when one of them changed; before the first epoch nobody may be told anything."""
-        if not self.state.epoch:
+        if not (self.state.epoch or self.state.config.report_only):
             return False
         before = [connector.setpoint for connector in evse.connectors]
         for connector in evse.connectors:
@@ -427,6 +428,7 @@ class Station:
         if state.next_clock_at is not None:
             times.append(now.monotonic + state.next_clock_at - state.wall_now)
         for evse in state.evses.values():
+            times.append(report_only.deadline(state, evse))
             if evse.grant is not None and transactions.waits_for_plug(evse, evse.grant):
                 times.append(evse.grant.since + timeout_s)
             if evse.beginning is not None:

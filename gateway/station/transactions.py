@@ -9,6 +9,7 @@ from gateway.station import (
     grants,
     metering,
     refusals,
+    report_only,
     reservations,
     sampling,
     setpoints,
@@ -56,8 +57,11 @@ def points(evse: Evse) -> set[TxPoint]:
 
 def settle(state: StationState, turn: Turn, evse: Evse) -> None:
     """Look at all facts of an EVSE and do what follows for its transaction."""
-    _time_out_grant(state, turn, evse)
-    _grant_free_charging(state, turn, evse)
+    if state.config.report_only:
+        report_only.settle(state, turn, evse)
+    else:
+        _time_out_grant(state, turn, evse)
+        _grant_free_charging(state, turn, evse)
     held = points(evse)
     if evse.transaction is None:
         _forget_spent(state, turn, evse, held)
@@ -154,7 +158,8 @@ def _begin(state: StationState, turn: Turn, evse: Evse, held: set[TxPoint]) -> N
         if _needs_register(state, turn, connector):
             events.measure(state, turn, connector, ReadingContext.TRANSACTION_BEGIN)
     late = turn.now.monotonic >= beginning.deadline
-    if TxPoint.AUTHORIZED in held and TxPoint.EV_CONNECTED in held and _lock_missing(connector):
+    both = TxPoint.AUTHORIZED in held and TxPoint.EV_CONNECTED in held
+    if both and _lock_missing(connector) and not state.config.report_only:
         if late:
             grants.take_back(state, turn, evse, StopReason.OTHER, TriggerReason.ABNORMAL_CONDITION)
             turn.do(Notify(connector.config.n, "error", "lock", {"info": "the plug was not locked in time"}))

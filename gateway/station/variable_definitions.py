@@ -228,7 +228,7 @@ _AUTHORIZATION = (
 )  # fmt: skip
 
 _RESERVATION = (
-    flag("ReservationCtrlr", "Enabled", "true"),
+    flag("ReservationCtrlr", "Enabled", lambda config: str(not config.report_only).lower()),
     Definition(
         component="ReservationCtrlr", variable="NonEvseSpecific", type=DataType.BOOLEAN, default="true",
         mutability=R,
@@ -287,12 +287,18 @@ _PROFILES_OF_16 = (
     "SmartCharging",
     "RemoteTrigger",
 )
+_OBEYED_BY_DEVICES = frozenset({"LocalAuthListManagement", "Reservation", "SmartCharging"})
+
+
+def _profiles_of_16(config: StationConfig) -> list[str]:
+    return [name for name in _PROFILES_OF_16 if not (config.report_only and name in _OBEYED_BY_DEVICES)]
+
 
 _OF_16 = (
     _only_16("NumberOfConnectors", lambda config: str(len(config.connectors))),
     _only_16("GetConfigurationMaxKeys", "100"),
     number(HIDDEN, "LocalAuthListMaxLength", str(LIST_LENGTH), R, within=(1, LIST_LENGTH)),
-    text(HIDDEN, "SupportedFeatureProfiles", ",".join(_PROFILES_OF_16), R),
+    text(HIDDEN, "SupportedFeatureProfiles", lambda config: ",".join(_profiles_of_16(config)), R),
     _only_16("SupportedFeatureProfilesMaxLength", str(len(_PROFILES_OF_16))),
     number(HIDDEN, "MinimumStatusDuration", "0", unit="s", within=(0, 3600)),
     Definition(

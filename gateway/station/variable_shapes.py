@@ -72,7 +72,12 @@ R, W, RW = Mutability.READ_ONLY, Mutability.WRITE_ONLY, Mutability.READ_WRITE
 
 
 def flag(
-    component: str, variable: str, default: str, mutability: Mutability = RW, *, required: bool = False
+    component: str,
+    variable: str,
+    default: str | Callable[[StationConfig], str],
+    mutability: Mutability = RW,
+    *,
+    required: bool = False,
 ) -> Definition:
     return Definition(
         component=component,

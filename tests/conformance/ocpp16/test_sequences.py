@@ -121,6 +121,10 @@ class Play:
             await cs.after(7200)
             for n in cs.device.outlets:
                 await cs.unplug(n)
+            for record in cs.csms.ledger.transactions():
+                if record.ended is None:  # it may be configured to outlast its cable
+                    await cs.send("RemoteStopTransaction", transactionId=record.transaction_id)
+        await cs.after(60)
 
     def _filled(self, payload: object) -> dict[str, object]:
         records = self.cs.csms.ledger.transactions()
