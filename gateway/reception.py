@@ -13,7 +13,7 @@ from gateway.mqtt.actions import BridgeAsked
 from gateway.mqtt.decoded import GatewayHeard
 from gateway.mqtt.encoding import ReplyTo
 from gateway.mqtt.payloads import decode
-from gateway.mqtt.topics import BRIDGE, GESTURES
+from gateway.mqtt.topics import BRIDGE, ONCE
 from gateway.station.effects import Respond
 from gateway.station.events import ActionRequested, TokenPresented
 
@@ -113,7 +113,7 @@ class Reception:
         number = 0
         if address.channel == "request":
             number = self._outlet.expect(ReplyTo(address, None, message.response_topic, message.correlation))
-        gesture = address.channel in GESTURES or address.channel == "request"
+        gesture = address.channel in ONCE
         decoded = decode(
             address,
             message.payload,

@@ -21,6 +21,7 @@ from gateway.station.certificate_work import CertificateWork
 from gateway.station.effects import (
     Answer,
     Ask,
+    AskFlow,
     ChangeLink,
     CloseLink,
     Command,
@@ -269,6 +270,8 @@ class Runner:
                     self._outlet.command(self.name, effect)
                 case Respond():
                     self._outlet.respond(effect)
+                case AskFlow():
+                    self._outlet.ask_flow(self.name, effect)
                 case CloseLink():
                     self._flush()
                     self.link.close(effect.reason)

@@ -100,6 +100,9 @@ def test_every_field_of_the_core_can_be_set(loaded: Load) -> None:
               start_points: [EVConnected, Authorized]
               stop_points: authorized
               free_charging: {token: FREE, type: Local}
+              authorizer: local
+              authorizer_timeout_s: 2
+              local_tokens: [04A2, "0499"]
               reported_token: {token: FLEET, type: Local}
               idle_end_s: 700
               vanished: unavailable
@@ -153,6 +156,9 @@ def test_every_field_of_the_core_can_be_set(loaded: Load) -> None:
             start_points=frozenset({TxPoint.EV_CONNECTED, TxPoint.AUTHORIZED}),
             stop_points=frozenset({TxPoint.AUTHORIZED}),
             free_charging_token=IdToken("FREE", "Local"),
+            authorizer="local",
+            authorizer_timeout_s=2,
+            local_tokens=frozenset({"04A2", "0499"}),
             reported_token=IdToken("FLEET", "Local"),
             idle_end_s=700,
             vanished="unavailable",

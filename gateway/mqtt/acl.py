@@ -57,6 +57,7 @@ _GATEWAY = Role(
         ("write", "{p}/+/+/meter/state"),
         ("write", "{p}/+/+/transaction"),
         ("write", "{p}/+/+/event/+"),
+        ("write", "{p}/+/+/authorize/request"),
         ("write", "{p}/+/+/response/#"),
         ("write", "{p}/bridge/state"),
         ("write", "{p}/bridge/info"),
@@ -106,8 +107,11 @@ _OTHERS = (
     Role(
         "nodered",
         "Node-RED and other automation",
-        "As Home Assistant, and the facts that devices state; any request to a station, none to the gateway itself.",
+        "As Home Assistant, and the facts that devices state; any request to a station, none to the gateway itself. It "
+        "may be who decides about cards, so it hears of these, in clear, where the gateway asks.",
         (
+            ("read", "{p}/+/+/authorize/request"),
+            ("write", "{p}/+/+/authorize/response"),
             ("read", "{p}/+/+/status"),
             ("read", "{p}/+/+/meter"),
             ("read", "{p}/+/+/availability"),

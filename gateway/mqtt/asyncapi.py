@@ -170,6 +170,27 @@ _CHANNELS = (
         "A device shall do something now",
         "when asked for; expires after ttl_s",
     ),
+    # Who decides about cards.
+    _Channel(
+        "authorizeRequest",
+        f"{_DEVICE}/authorize/request",
+        payloads_out.AuthorizeRequestPayload,
+        "gateway",
+        1,
+        False,
+        "Somebody is to decide about a card",
+        "once a card, with `authorizer: mqtt`; expires after ttl_s",
+    ),
+    _Channel(
+        "authorizeResponse",
+        f"{_DEVICE}/authorize/response",
+        payloads_in.AuthorizeResponsePayload,
+        "requester",
+        1,
+        False,
+        "What is decided about a card",
+        "once a request",
+    ),
     # The gateway tells everyone.
     _Channel(
         "gatewayState",

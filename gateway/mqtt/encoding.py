@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from math import floor
+from math import ceil, floor
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from gateway.mqtt.payloads_out import GatewayHealthPayload, GatewayInfoPayload
+from gateway.mqtt.payloads_out import AuthorizeRequestPayload, GatewayHealthPayload, GatewayInfoPayload
 from gateway.mqtt.timestamps import rfc3339
 from gateway.mqtt.topics import SETPOINT_MAX_BYTES, Address, Topics
 from gateway.station.effects import (
+    AskFlow,
     Command,
     MeterView,
     Notify,
@@ -90,6 +91,20 @@ def command(topics: Topics, station: str, effect: Command, at: float) -> Outgoin
         document[key] = rfc3339(moment) if isinstance(moment, int | float) else None
     topic = topics.command(station, effect.n, effect.name)
     return Outgoing(topic, _encode(document), 1, expiry_s=effect.ttl_s)
+
+
+def authorize_request(topics: Topics, station: str, effect: AskFlow, at: float) -> Outgoing:
+    """Not retained; worth nothing once the CSMS is asked instead."""
+    document = AuthorizeRequestPayload(
+        id=effect.id,
+        id_token=effect.token.id_token,
+        type=effect.token.type,
+        connector=effect.n,
+        ttl_s=effect.ttl_s,
+        timestamp=rfc3339(at),
+    )
+    topic = topics.authorize_request(station, effect.n)
+    return Outgoing(topic, _encode(document), 1, expiry_s=ceil(effect.ttl_s))
 
 
 def view(topics: Topics, station: str, effect: Publish) -> Outgoing:

@@ -11,13 +11,14 @@ from gateway.mqtt.decoded import Arrival, Decoded, Findings, read_object
 from gateway.mqtt.fields import Fields, NotJsonError, Reading, json_of
 from gateway.mqtt.payloads_in import (
     TOKEN_TYPES,
+    AuthorizeResponsePayload,
     CardPayload,
     FirmwarePayload,
     LogPayload,
     ReportPayload,
     ResultPayload,
 )
-from gateway.station.events import CommandAnswered, DeviceReported, TokenPresented
+from gateway.station.events import CommandAnswered, DeviceReported, FlowAnswered, TokenPresented
 from gateway.station.model import IdToken
 from gateway.station.transfer_work import FirmwareReported, LogReported
 
@@ -27,6 +28,7 @@ BARE_TEXT_MAX = 255
 _CARD_FIELDS = Fields(CardPayload, secret=("id_token",))
 _REPORT_FIELDS = Fields(ReportPayload)
 _RESULT_FIELDS = Fields(ResultPayload, lower=("status",))
+_AUTHORIZE_FIELDS = Fields(AuthorizeResponsePayload, lower=("status",))
 _FIRMWARE_FIELDS = Fields(FirmwarePayload, lower=("status",))
 _LOG_FIELDS = Fields(LogPayload)
 _TOKEN_TYPES = {word.casefold(): word for word in TOKEN_TYPES}
@@ -91,6 +93,18 @@ def result(payload: bytes, arrival: Arrival) -> Decoded:
         values["status"],
         values.get("info") or "",
         values.get("data"),
+    )
+    return found.decoded(event)
+
+
+def authorized(payload: bytes, arrival: Arrival) -> Decoded:
+    reading, found = read_object(_AUTHORIZE_FIELDS, payload)
+    reading.problems.extend(_AUTHORIZE_FIELDS.missing(reading))
+    values = reading.values
+    if "id" not in values or "status" not in values:
+        return found.decoded(None)
+    event = FlowAnswered(
+        arrival.address.n, str(values["id"]), values["status"], values.get("group"), values.get("info") or ""
     )
     return found.decoded(event)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gateway.mqtt.profiles.fleet import Fleet
     from gateway.mqtt.session import MqttClient
     from gateway.mqtt.topics import Topics
-    from gateway.station.effects import Command, Notify, Publish, Respond, SetPoint
+    from gateway.station.effects import AskFlow, Command, Notify, Publish, Respond, SetPoint
 
 _MOST_REQUESTS = 1000
 """More requests than this do not wait for an answer at once; the oldest is forgotten."""
@@ -68,6 +68,10 @@ class Outlet:
         self.send(encoding.command(self._topics, station, effect, self._wall()))
         if self.fleet is not None:
             self.fleet.command(station, effect)
+
+    def ask_flow(self, station: str, effect: AskFlow) -> None:
+        """A question to who decides about cards."""
+        self.send(encoding.authorize_request(self._topics, station, effect, self._wall()))
 
     def view(self, station: str, effect: Publish) -> None:
         """A retained document."""

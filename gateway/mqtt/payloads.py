@@ -8,10 +8,9 @@ from datetime import UTC, tzinfo
 from gateway.mqtt import gestures, levels
 from gateway.mqtt.decoded import EMPTY, NOTHING, RETAINED_GESTURE, Arrival, Decoded, GatewayHeard
 from gateway.mqtt.fields import NotJsonError, json_of
-from gateway.mqtt.topics import GESTURES, Address
+from gateway.mqtt.topics import AUTHORIZE, ONCE, Address
 
 _GATEWAY_STATES = frozenset(("online", "stopping", "offline"))
-_ONCE = frozenset((*GESTURES, "request"))
 
 
 def decode(
@@ -29,7 +28,7 @@ def decode(
     channel = address.channel
     if channel == "meter":
         return levels.meter(payload, arrival)
-    if retained and channel in _ONCE:
+    if retained and channel in ONCE:
         return RETAINED_GESTURE
     if not payload and channel != "request":
         return EMPTY
@@ -70,6 +69,7 @@ _DECODERS: dict[str, Callable[[bytes, Arrival], Decoded]] = {
     "firmware": gestures.firmware,
     "log": gestures.log,
     "request": gestures.request,
+    AUTHORIZE: gestures.authorized,
     "state": _state,
     "marker": _marker,
 }

@@ -263,6 +263,20 @@ class ResultPayload(Struct, kw_only=True):
     data: Annotated[VendorData | None, Meta(description="data: what the operator is answered.")] = None
 
 
+class AuthorizeResponsePayload(Struct, kw_only=True):
+    """Who decides about cards answers; `unknown`, or no answer in time, leaves it to the CSMS."""
+
+    id: Annotated[Id | int, Meta(description="The request's id.", examples=["207"])]
+    status: Annotated[
+        Literal["accepted", "refused", "unknown"], Meta(description="What becomes of the card.")
+    ]
+    group: Annotated[
+        Annotated[str, Meta(max_length=36)] | None,
+        Meta(description="Its parent id: who is of the same group may end the transaction."),
+    ] = None
+    info: Annotated[Text | None, Meta(description="For people, on the reader's display.")] = None
+
+
 class FirmwarePayload(Struct, kw_only=True):
     """A device that was told `update_firmware` says how far it is; also the bare status as text."""
 

@@ -24,6 +24,20 @@ Three = Annotated[
 Instance = Annotated[str, Meta(description="Names this one gateway.", examples=["gw-7c1e"])]
 
 
+# ------------------------------------------------------------------ to who decides about cards
+
+
+class AuthorizeRequestPayload(Struct, kw_only=True):
+    """A card was shown and somebody is to decide; the token is in clear."""
+
+    id: Annotated[str, Meta(description="To be given back in the answer.", examples=["207"])]
+    id_token: Annotated[str, Meta(description="As read.", examples=["04A2B3C4"])]
+    type: Annotated[str, Meta(description="OCPP's word.", examples=["ISO14443"])]
+    connector: Annotated[int, Meta(description="0: at the station's reader.", examples=[1])]
+    ttl_s: Annotated[float, Meta(description="After this the CSMS is asked instead.", examples=[5])]
+    timestamp: At
+
+
 # ------------------------------------------------------------------ to a device
 
 

@@ -15,6 +15,10 @@ SETPOINT_MAX_BYTES = 240
 
 FACTS = ("status", "meter", "availability", "info")
 GESTURES = ("card", "report", "result", "firmware", "log")
+AUTHORIZE = "authorize"
+"""`…/<n>/authorize/request` asks whoever decides about cards; the answer, a gesture, is `…/authorize/response`."""
+ONCE = frozenset((*GESTURES, "request", AUTHORIZE))
+"""What happens once: a retained one is none."""
 ACTIONS = ("start", "stop", "unlock", "limit", "operative", "link", "data_transfer")
 """What anyone who may, may ask of a station or a connector: `…/<n>/request/<action>`."""
 BRIDGE_ACTIONS = ("health",)
@@ -87,6 +91,8 @@ class Topics:
                 return Address(BRIDGE, 0, channel, name)
             case [station, number, channel] if channel in _LEVELS:
                 return _device_address(station, number, channel, None)
+            case [station, number, "authorize", "response"]:
+                return _device_address(station, number, AUTHORIZE, "response")
             case [station, number, channel, name] if channel in _NAMED and name:
                 return _device_address(station, number, channel, name)
             case _:
@@ -122,6 +128,7 @@ class Topics:
             Subscription(f"{device}/firmware", 1, 1),
             Subscription(f"{device}/log", 1, 1),
             Subscription(f"{device}/request/+", 1, 1),
+            Subscription(f"{device}/authorize/response", 1, 1),
             Subscription(f"{self.prefix}/{BRIDGE}/request/+", 1, 1),
             Subscription(self.bridge_state, 1, 0),
         )
@@ -133,6 +140,9 @@ class Topics:
 
     def command(self, station: str, n: int, name: str) -> str:
         return f"{self.prefix}/{station}/{n}/command/{name}"
+
+    def authorize_request(self, station: str, n: int) -> str:
+        return f"{self.prefix}/{station}/{n}/authorize/request"
 
     def view(self, station: str, n: int, channel: str) -> str:
         """`state`, `meter/state` or `transaction`."""

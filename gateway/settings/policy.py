@@ -73,6 +73,29 @@ class Policy(Section):
             "needed.",
         ),
     ] = None
+    authorizer: Annotated[
+        Literal["csms", "local", "mqtt"],
+        any_case(("csms", "local", "mqtt")),
+        Field(
+            title="Who decides about a card",
+            description="`csms`, with list and cache as OCPP has it; `local`: the local list and `local_tokens` alone, "
+            "the CSMS only looks on; `mqtt`: a flow that answers `…/<n>/authorize/request`, and where it does not, "
+            "the CSMS.",
+        ),
+    ] = _DEFAULTS.authorizer
+    authorizer_timeout_s: Annotated[
+        float,
+        Field(title="Wait for a flow", description="With `authorizer: mqtt`.", ge=0.1, le=60),
+    ] = _DEFAULTS.authorizer_timeout_s
+    local_tokens: Annotated[
+        frozenset[Annotated[Text, Field(min_length=1, max_length=_LONGEST_ID_TOKEN)]],
+        BeforeValidator(listed),
+        Field(
+            title="Own tokens",
+            description="Accepted with `authorizer: local`, beside the local list.",
+            examples=[["04A2B3C4"]],
+        ),
+    ] = _DEFAULTS.local_tokens
     reported_token: Annotated[
         FixedToken,
         Field(

@@ -6,14 +6,23 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from gateway.station import availability, gestures, grants, local_list, report_only, reservations, tokens
+from gateway.station import (
+    availability,
+    flows,
+    gestures,
+    grants,
+    local_list,
+    report_only,
+    reservations,
+    tokens,
+)
 from gateway.station.effects import Ask
 from gateway.station.model import AuthorizationStatus, IdToken, StopReason, TokenInfo, TriggerReason
 from gateway.station.reports import Authorization, AuthorizationAnswer, Failed, FailureKind
 from gateway.station.state import Grant, Question
 
 if TYPE_CHECKING:
-    from gateway.station.events import TokenPresented
+    from gateway.station.events import FlowAnswered, TokenPresented
     from gateway.station.reports import Answer
     from gateway.station.state import Evse, StationState
     from gateway.station.turn import Turn
@@ -32,6 +41,8 @@ def verdict(state: StationState, token: IdToken, *, remote: bool = False) -> Tok
         return TokenInfo(AuthorizationStatus.ACCEPTED)
     if remote and not variables.authorize_remote_start:
         return TokenInfo(AuthorizationStatus.ACCEPTED)
+    if state.config.policy.authorizer == "local":
+        return _decided_here(state, token)
     listed = local_list.find(state, token)
     known = listed or tokens.cached(state, token)
     if variables.remote_authorization_disabled:
@@ -52,6 +63,16 @@ def verdict(state: StationState, token: IdToken, *, remote: bool = False) -> Tok
     if variables.offline_tx_for_unknown_id:
         return TokenInfo(AuthorizationStatus.ACCEPTED)
     return TokenInfo(AuthorizationStatus.UNKNOWN)
+
+
+def _decided_here(state: StationState, token: IdToken) -> TokenInfo:
+    """The local list and the operator's own tokens; what the CSMS said of a token counts for nothing."""
+    listed = local_list.find(state, token)
+    if listed is not None:
+        return listed
+    own = state.config.policy.local_tokens
+    known = any(token.id_token.casefold() == one.casefold() for one in own)
+    return TokenInfo(AuthorizationStatus.ACCEPTED if known else AuthorizationStatus.UNKNOWN)
 
 
 # ------------------------------------------------------------------ a card
@@ -133,11 +154,18 @@ def _present_to_station(state: StationState, turn: Turn, event: TokenPresented) 
     if all(grants.is_kept_from(state, evse, token, None) for evse in state.evses.values()):
         tokens.say(state, turn, 0, token, "refused", event.gesture_id, "reserved")
         return
+    if flows.is_asked(state, token):
+        state.station_question = flows.ask(state, turn, token, 0, event.gesture_id)
+        return
+    _ask_at_station(state, turn, token, event.gesture_id)
+
+
+def _ask_at_station(state: StationState, turn: Turn, token: IdToken, gesture: str | None) -> None:
     info = verdict(state, token)
     if info is None:
-        state.station_question = _ask(state, turn, token, 0, None, event.gesture_id)
+        state.station_question = _ask(state, turn, token, 0, None, gesture)
     else:
-        _judged_station(state, turn, token, info, event.gesture_id)
+        _judged_station(state, turn, token, info, gesture)
 
 
 def _present_at(
@@ -173,6 +201,13 @@ def _start(state: StationState, turn: Turn, evse: Evse, n: int, token: IdToken, 
     if grants.is_kept_from(state, evse, token, None):
         tokens.say(state, turn, n, token, "refused", gesture, "reserved")  # [TC_046_1]
         return
+    if flows.is_asked(state, token):
+        evse.question = flows.ask(state, turn, token, n, gesture)
+        return
+    _ask_at(state, turn, evse, n, token, gesture)
+
+
+def _ask_at(state: StationState, turn: Turn, evse: Evse, n: int, token: IdToken, gesture: str | None) -> None:
     info = _verdict_at(state, evse, token)
     if info is None:
         evse.question = _ask(state, turn, token, n, evse.id, gesture)
@@ -213,6 +248,15 @@ def _stop_by(
         else:
             tokens.say(state, turn, n, token, "busy", gesture)
         return
+    if flows.is_asked(state, token):
+        evse.question = flows.ask(state, turn, token, n, gesture, to_stop=True)
+        return
+    _ask_to_stop(state, turn, evse, n, token, gesture)
+
+
+def _ask_to_stop(
+    state: StationState, turn: Turn, evse: Evse, n: int, token: IdToken, gesture: str | None
+) -> None:
     if grants.can_ask(state):
         evse.question = _ask(state, turn, token, n, evse.id, gesture, to_stop=True)
     else:
@@ -288,10 +332,43 @@ def answered(state: StationState, turn: Turn, ref: int, answer: Answer) -> bool:
     return False
 
 
+def flow_answered(state: StationState, turn: Turn, event: FlowAnswered) -> None:
+    """A flow on MQTT has decided, or leaves it to the CSMS; a late answer changes nothing."""
+    for question in flows.questions(state):
+        if str(question.ref) == event.question:
+            _after_flow(state, turn, question, flows.verdict(event))
+
+
+def time_passed(state: StationState, turn: Turn) -> None:
+    """A flow that has not answered in time leaves it to the CSMS."""
+    for question in flows.questions(state):
+        if question.flow_until is not None and turn.now.monotonic >= question.flow_until:
+            _after_flow(state, turn, question, None)
+
+
+def _after_flow(state: StationState, turn: Turn, question: Question, info: TokenInfo | None) -> None:
+    token, gesture = question.token, question.gesture
+    if question is state.station_question:
+        state.station_question = None
+        if info is None:
+            _ask_at_station(state, turn, token, gesture)
+        else:
+            _judged_station(state, turn, token, info, gesture)
+        return
+    evse = next(evse for evse in state.evses.values() if evse.question is question)
+    evse.question = None
+    if info is not None:
+        _answered_at(state, turn, evse, question, info)
+    elif question.to_stop:
+        _ask_to_stop(state, turn, evse, question.n, token, gesture)
+    else:
+        _ask_at(state, turn, evse, question.n, token, gesture)
+
+
 def link_lost(state: StationState, turn: Turn) -> None:
     """Nobody answers what was asked on the link that is gone: it is decided as if offline (# 1.6 §4.1, C15)."""
     for question in [state.station_question, *(evse.question for evse in state.evses.values())]:
-        if question is not None:
+        if question is not None and question.flow_until is None:
             answered(state, turn, question.ref, Failed(FailureKind.LOST))
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from gateway.station.model import IdToken
 from gateway.station.reports import Report
 from gateway.station.requests import Reply
 
@@ -92,6 +93,16 @@ class Command(Effect, frozen=True):
     ttl_s: int
     arguments: dict[str, object]
     boot_id: str | None = None
+
+
+class AskFlow(Effect, frozen=True):
+    """Publish `…/<n>/authorize/request`: somebody on MQTT decides about a token."""
+
+    n: int
+    id: str
+    """Comes back in the answer."""
+    token: IdToken
+    ttl_s: float
 
 
 class Notify(Effect, frozen=True):

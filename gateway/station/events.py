@@ -90,6 +90,19 @@ class CommandAnswered(Event, frozen=True):
     """What a `data` command brought back."""
 
 
+class FlowAnswered(Event, frozen=True):
+    """`…/<n>/authorize/response` arrived: somebody has decided about a token, or does not know it."""
+
+    n: int
+    question: str
+    """The id of the request."""
+    status: str
+    """accepted, refused, unknown."""
+    group: str | None = None
+    """The token's parent id: tokens of one group may stop each other's transactions."""
+    info: str = ""
+
+
 class ActionRequested(Event, frozen=True):
     """`…/<n>/request/<action>` arrived; a gesture of whoever may."""
 

@@ -363,6 +363,12 @@ class Policy(Struct, frozen=True, kw_only=True):
     stop_points: frozenset[TxPoint] = frozenset({TxPoint.EV_CONNECTED, TxPoint.AUTHORIZED})
     free_charging_token: IdToken | None = None
     """When set, a plugged vehicle is authorized with this token by itself."""
+    authorizer: Literal["csms", "local", "mqtt"] = "csms"
+    """Who decides about a card: the CSMS; list and own tokens alone; a flow on MQTT first, then the CSMS."""
+    authorizer_timeout_s: float = 5.0
+    """How long a flow may take."""
+    local_tokens: frozenset[str] = frozenset()
+    """Accepted beside the local list where that decides alone; without regard to case."""
     reported_token: IdToken = IdToken("REPORTED", "Central")
     """Whose a session of a station that only reports is when no card was seen."""
     idle_end_s: float = 900.0

@@ -74,7 +74,7 @@ class Grant(Struct):
 
 
 class Question(Struct):
-    """An Authorize under way."""
+    """An Authorize under way, or the question to a flow that precedes it."""
 
     ref: int
     token: IdToken
@@ -85,6 +85,8 @@ class Question(Struct):
     remote_start_id: int | None = None
     gesture: str | None = None
     profile: ChargingProfile | None = None
+    flow_until: float | None = None
+    """Monotonic; a flow on MQTT may answer until then, afterwards the CSMS is asked. None: the CSMS is."""
 
 
 class Beginning(Struct):

@@ -13,6 +13,7 @@ from gateway.station import (
     device_reports,
     facts,
     firmware,
+    flows,
     grants,
     identity,
     inventory,
@@ -53,6 +54,7 @@ from gateway.station.events import (
     DevicePresenceChanged,
     DeviceReported,
     Event,
+    FlowAnswered,
     LinkClosed,
     LinkOpened,
     MeterSampled,
@@ -90,6 +92,7 @@ _AnyEvent = (
     | DevicePresenceChanged
     | DeviceReported
     | FirmwareReported
+    | FlowAnswered
     | LinkClosed
     | LinkOpened
     | LogReported
@@ -180,6 +183,8 @@ class Station:
                 recovery.device_announced(state, turn, event)
             case DeviceReported():
                 device_reports.reported(state, turn, event)
+            case FlowAnswered():
+                authorization.flow_answered(state, turn, event)
             case CommandAnswered():
                 commands.answered(state, turn, event)
             case CertificateWorked():
@@ -340,6 +345,7 @@ class Station:
     def _time_passed(self, turn: Turn) -> None:
         state = self.state
         commands.time_out(state, turn)
+        authorization.time_passed(state, turn)
         state.samples_looked_at = turn.now.monotonic
         for evse in state.evses.values():
             sampling.time_passed(state, turn, evse)
@@ -409,6 +415,7 @@ class Station:
         state = self.state
         times: list[float | None] = [
             outbox.deadline(state),
+            flows.deadline(state),
             presence.deadline(state),
             reservations.deadline(state, now),
             smart_charging.deadline(state, now),

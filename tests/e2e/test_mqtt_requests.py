@@ -177,3 +177,38 @@ async def test_a_vendors_messages_go_both_ways(tmp_path: Path) -> None:
         assert {"status": "Accepted", "data": "shown"} == reply
         assert {"status": "UnknownVendorId"} == unknown
         assert "com.acme" == told["vendor_id"]
+
+
+async def test_a_flow_decides_about_a_card(tmp_path: Path) -> None:
+    """It gets the card in clear, and its answer counts: the CSMS is told, not asked."""
+    async with Site(tmp_path, "1.6", station={"policy": {"authorizer": "mqtt"}}) as site:
+        await site.plug()
+        await site.card()
+        asked = await site.view("garage/1/authorize/request")
+        await site.mqtt.publish("ocpp/garage/1/authorize/response", {"id": asked["id"], "status": "accepted"})
+        await site.event(1, "card", "accepted")
+        await site.setpoint(energize=True)
+        started = await site.started()
+
+        assert (CARD, 1, 5.0) == (asked["id_token"], asked["connector"], asked["ttl_s"])
+        assert CARD == started.payload["idTag"]
+        assert not [call for call in site.cp.calls if call.action == "Authorize"]
+
+
+async def test_a_station_that_only_reports_is_told_nothing(tmp_path: Path) -> None:
+    """What it was told before is taken back; what it does is told to the CSMS."""
+    async with Site(tmp_path, "1.6") as site:
+        await site.setpoint(energize=False)
+        site.change(mode="report_only")
+        await site.restart()
+        async with TestClient(site.broker.port) as late:
+            await late.subscribe("ocpp/garage/1/setpoint", "ocpp/garage/1/state")
+            await late.next("ocpp/garage/1/state")
+            await site.meter(1000.0)
+            await site.status(plugged=True, energized=True, charging=True)
+            started = await site.started()
+            refused = await site.ask("stop")
+
+            assert [] == late.received("ocpp/garage/1/setpoint")
+        assert "REPORTED" == started.payload["idTag"]
+        assert "only reports" in refused["error"]

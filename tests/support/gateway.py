@@ -33,10 +33,14 @@ class RunningGateway:
     def __init__(self, directory: Path, configuration: Mapping[str, Any]) -> None:
         self.file = directory / "gateway.yaml"
         self.database = directory / "gateway.db"
-        complete = {"store": {"path": str(self.database)}} | dict(configuration)
-        self.file.write_text(json.dumps(complete))  # JSON is YAML
+        self.write(configuration)
         self._gateway: Gateway | None = None
         self._task: asyncio.Task[None] | None = None
+
+    def write(self, configuration: Mapping[str, Any]) -> None:
+        """What the next start will find in the file."""
+        complete = {"store": {"path": str(self.database)}} | dict(configuration)
+        self.file.write_text(json.dumps(complete))  # JSON is YAML
 
     @property
     def gateway(self) -> Gateway:
@@ -171,6 +175,11 @@ class Site:
             calls = "\n".join(f"  {c.action} {str(c.payload)[:300]}" for c in self.cp.calls[-15:])
             error.add_note(f"last at the CSMS:\n{calls}")
         await self._stack.__aexit__(kind, error, trace)
+
+    def change(self, **station: Any) -> None:
+        """Change keys of the station in the settings file; nobody has read it yet."""
+        self._station |= station
+        self.running.write(self.configuration())
 
     async def restart(self) -> None:
         """Stop the gateway cleanly, start it again on the same store, and wait until it is back on both sides."""
