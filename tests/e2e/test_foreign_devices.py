@@ -199,6 +199,67 @@ async def test_a_smart_plug_charges_what_draws_power(tmp_path: Path) -> None:
         )
 
 
+async def test_its_own_card_starts_a_go_e(tmp_path: Path) -> None:
+    """A charger without a last will, whose state the broker keeps: card, start, limit, meter, stop."""
+    base = "go-eCharger/000001"
+    station = {"connectors": [{"device": {"profile": "go-e", "base": base}}], "policy": {"end_timeout_s": 5}}
+    async with Site(tmp_path, "1.6", station=station) as site, TestClient(site.broker.port) as goe:
+        await goe.subscribe(f"{base}/+/set")
+
+        async def say(**keys: object) -> None:
+            for key, value in keys.items():
+                await goe.publish(f"{base}/{key}", json.dumps(value), retain=key != "rbt")
+
+        async def told(key: str) -> object:
+            message = await goe.next(f"{base}/{key}/set")
+            assert not message.retain
+            return message.json()
+
+        await say(car=1, err=0, alw=False, eto=333661, rbt=498429772)
+        assert 1 == await told("frc")
+        await site.view("garage/1/state", status="Available", online=True)
+        await say(car=3)
+        await site.view("garage/1/state", status="Preparing")
+
+        await say(lri="04A2B3C4D5E6F7")
+        assert 32 == await told("amp")
+        assert 2 == await told("frc")
+        await say(alw=True, acu=16, car=2, nrg=[230, 230, 230, 0, 16, 16, 16, 0, 0, 0, 0, 11040])
+        started = await site.started()
+        await site.view("garage/1/state", status="Charging", limit_device_a=16.0)
+
+        assert "ok" == (await site.ask("stop"))["status"]
+        assert 1 == await told("frc")
+        await say(alw=False, car=4, eto=335000.5, nrg=[230, 230, 230, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+        ended = await site.ended()
+
+        assert "04A2B3C4D5E6F7" == started.payload["idTag"]
+        assert (333661, 335000) == (started.payload["meterStart"], ended.payload["meterStop"])
+
+
+async def test_a_station_that_only_reports_leaves_a_foreign_device_alone(tmp_path: Path) -> None:
+    """A Zigbee plug that somebody else switches: its session is told, and nothing is said to it."""
+    base = "zigbee2mqtt/garage/plug"
+    station = {
+        "mode": "report_only",
+        "connectors": [{"device": {"profile": "zigbee2mqtt-plug", "base": base}}],
+        "policy": {"reported_token": {"token": "PLUG"}},
+    }
+    async with Site(tmp_path, "1.6", station=station) as site, TestClient(site.broker.port) as plug:
+        await plug.subscribe(f"{base}/set")
+        await plug.publish(f"{base}/availability", {"state": "online"}, retain=True)
+        await plug.publish(base, {"state": "ON", "power": 0, "energy": 1.92})
+        await site.view("garage/1/state", status="Available", energized=True)
+        await plug.publish(base, {"state": "ON", "power": 2300, "energy": 1.92})
+        started = await site.started()
+        await plug.publish(base, {"state": "OFF", "power": 0, "energy": 2.5})
+        ended = await site.ended()
+
+        assert ("PLUG", 1920) == (started.payload["idTag"], started.payload["meterStart"])
+        assert 2500 == ended.payload["meterStop"]
+        assert [] == plug.received(f"{base}/set")
+
+
 async def test_what_no_device_says_any_more_is_not_listened_to(tmp_path: Path) -> None:
     """A device that left the configuration is no complaint: the broker's session forgets its topics."""
     async with Broker(tmp_path) as broker, Csms(versions=["ocpp1.6"]) as csms, openevse(broker) as device:
