@@ -200,7 +200,13 @@ def acl(
     account = settings.mqtt.username or "gateway"
     foreign = {station.name: foreign_topics(station.bindings()) for station in settings.stations}
     try:
-        printed = file_for(names, prefix=settings.mqtt.prefix, gateway_account=account, foreign=foreign)
+        printed = file_for(
+            names,
+            prefix=settings.mqtt.prefix,
+            discovery_prefix=settings.home_assistant.prefix,
+            gateway_account=account,
+            foreign=foreign,
+        )
         typer.echo(printed, nl=False)
     except AccountTaken as error:
         _end(str(error), UNUSABLE)

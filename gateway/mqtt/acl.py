@@ -101,6 +101,7 @@ _OTHERS = (
             ("write", "{p}/+/+/request/unlock"),
             ("write", "{p}/+/+/request/limit"),
             ("write", "{p}/+/+/request/operative"),
+            ("write", "{p}/+/+/request/reset"),
             ("readwrite", "{ha}/#"),
         ),
     ),

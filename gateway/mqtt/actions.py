@@ -16,6 +16,7 @@ from gateway.mqtt.payloads_in import (
     LinkRequest,
     OperativeRequest,
     RequestPayload,
+    ResetRequest,
     StartRequest,
     StopRequest,
     UnlockRequest,
@@ -60,6 +61,7 @@ PAYLOADS: dict[str, type[RequestPayload]] = {
     "unlock": UnlockRequest,
     "limit": LimitRequest,
     "operative": OperativeRequest,
+    "reset": ResetRequest,
     "link": LinkRequest,
     "data_transfer": DataTransferRequest,
     "health": HealthRequest,
@@ -68,6 +70,7 @@ PAYLOADS: dict[str, type[RequestPayload]] = {
 _FIELDS = {name: Fields(kind, secret=("id_token",)) for name, kind in PAYLOADS.items()}
 _BARE = {"start": "id_token", "limit": "limit_a", "operative": "operative", "link": "connected"}
 """The argument that a payload which is no object stands for."""
+_OF_THE_STATION = frozenset({"link", "reset"})
 _TOKEN_TYPES = {word.casefold(): word for word in TOKEN_TYPES}
 
 
@@ -83,9 +86,9 @@ def read(address: Address, payload: bytes) -> Asked:
     except NotJsonError as error:
         return _refused(action, f"the payload is {error}", None)
     request_id = _request_id(document)
-    if action == "link" and address.n != 0:
+    if action in _OF_THE_STATION and address.n != 0:
         return _refused(
-            action, f"link is asked of the station, at 0, not of connector {address.n}", request_id
+            action, f"{action} is asked of the station, at 0, not of connector {address.n}", request_id
         )
     reading = _FIELDS[action].read(document, gaps=False)
     problems = reading.problems + _FIELDS[action].missing(reading)

@@ -355,6 +355,10 @@ class OperativeRequest(RequestPayload, kw_only=True):
     operative: Annotated[bool, Meta(description="false: out of service.")]
 
 
+class ResetRequest(RequestPayload, kw_only=True):
+    """End what runs, boot the device and register anew; it may be empty."""
+
+
 class LinkRequest(RequestPayload, kw_only=True):
     """Hold the connection to the operator down, or let it come up; at 0 only."""
 

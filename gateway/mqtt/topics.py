@@ -19,7 +19,7 @@ AUTHORIZE = "authorize"
 """`…/<n>/authorize/request` asks whoever decides about cards; the answer, a gesture, is `…/authorize/response`."""
 ONCE = frozenset((*GESTURES, "request", AUTHORIZE))
 """What happens once: a retained one is none."""
-ACTIONS = ("start", "stop", "unlock", "limit", "operative", "link", "data_transfer")
+ACTIONS = ("start", "stop", "unlock", "limit", "operative", "reset", "link", "data_transfer")
 """What anyone who may, may ask of a station or a connector: `…/<n>/request/<action>`."""
 BRIDGE_ACTIONS = ("health",)
 
@@ -150,6 +150,10 @@ class Topics:
 
     def event(self, station: str, n: int, kind: str) -> str:
         return f"{self.prefix}/{station}/{n}/event/{kind}"
+
+    def request(self, station: str, n: int, action: str) -> str:
+        """Where anyone who may, asks."""
+        return f"{self.prefix}/{station}/{n}/request/{action}"
 
     def response(self, address: Address) -> str:
         """Where the answer to the request that came at `address` goes when it names no place itself."""

@@ -269,6 +269,45 @@ class HealthPort(Section):
     ] = None
 
 
+def _discovery_prefix(prefix: str) -> str:
+    if any(mark in prefix for mark in "+#\0") or prefix.startswith("$") or prefix.strip("/") != prefix:
+        raise ValueError("is no plain topic; no wildcards, and no / at its ends")
+    return prefix
+
+
+class HomeAssistant(Section):
+    """Home Assistant finds the stations by MQTT discovery."""
+
+    discovery: Annotated[
+        Literal["device", "components", "off"],
+        any_case(("device", "components", "off")),
+        Field(
+            title="Discovery",
+            description="`device`: one message a station, for Home Assistant 2024.11 and newer; `components`: one an "
+            "entity, for older ones; `off`: none, and what was there is taken back.",
+        ),
+    ] = "device"
+    prefix: Annotated[
+        Text,
+        AfterValidator(_discovery_prefix),
+        Field(
+            title="Discovery prefix", description="As in Home Assistant's own MQTT settings.", max_length=64
+        ),
+    ] = "homeassistant"
+    status_topic: Annotated[
+        Text | None,
+        AfterValidator(lambda topic: None if topic is None else _discovery_prefix(topic)),
+        Field(
+            title="Status topic",
+            description="Where Home Assistant says that it has started. Default: the prefix and `/status`.",
+        ),
+    ] = None
+
+    def birth_topic(self) -> str | None:
+        """Where its birth message is heard; None where nobody listens."""
+        return None if self.discovery == "off" else self.status_topic or f"{self.prefix}/status"
+
+
 class Gateway(Section):
     """The gateway's own heartbeat on MQTT, which devices need to keep a contactor closed."""
 

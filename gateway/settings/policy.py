@@ -16,7 +16,7 @@ AfterTxProfile = Literal["tx_default", "nothing"]
 TokenType = Literal[
     "Central", "eMAID", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "NoAuthorization"
 ]
-Request = Literal["start", "stop", "unlock", "limit", "operative", "link", "data_transfer", "health"]
+Request = Literal["start", "stop", "unlock", "limit", "operative", "reset", "link", "data_transfer", "health"]
 
 StartPoint = Annotated[TxPoint, any_case(TxPoint)]
 _DEFAULTS = model.Policy()
@@ -271,7 +271,7 @@ class Policy(Section):
             title="Requests that are obeyed",
             description="What may be asked for on MQTT (`…/request/<action>`).",
         ),
-    ] = frozenset({"start", "stop", "unlock", "limit", "operative", "health"})
+    ] = frozenset({"start", "stop", "unlock", "limit", "operative", "reset", "health"})
 
     @model_validator(mode="after")
     def _fits(self) -> Policy:

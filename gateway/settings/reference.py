@@ -19,7 +19,7 @@ from pydantic_core import PydanticUndefined
 from gateway.settings.connectors import Connector, Evse
 from gateway.settings.csms import Csms
 from gateway.settings.devices import Device
-from gateway.settings.general import Gateway, HealthPort, Log, Mqtt, Store
+from gateway.settings.general import Gateway, HealthPort, HomeAssistant, Log, Mqtt, Store
 from gateway.settings.policy import FixedToken, Policy
 from gateway.settings.root import Settings
 from gateway.settings.stations import Station
@@ -32,6 +32,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "log": Log,
     "health": HealthPort,
     "gateway": Gateway,
+    "home_assistant": HomeAssistant,
     "stations": Station,
     "csms": Csms,
     "connectors": Connector,

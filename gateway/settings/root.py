@@ -14,9 +14,9 @@ from gateway.csms.endpoint import LinkConfig
 from gateway.mqtt.broker import MqttConfig
 from gateway.mqtt.profiles.fleet import Binding, subscriptions
 from gateway.mqtt.profiles.translator import Translator
-from gateway.mqtt.topics import Topics
+from gateway.mqtt.topics import Subscription, Topics
 from gateway.settings.csms import Csms
-from gateway.settings.general import Gateway, HealthPort, Log, Mqtt, Store
+from gateway.settings.general import Gateway, HealthPort, HomeAssistant, Log, Mqtt, Store
 from gateway.settings.layers import Layers, at_base
 from gateway.settings.problems import Problem, SettingsError, translated
 from gateway.settings.sources import (
@@ -54,6 +54,10 @@ class Settings(BaseSettings):
         Gateway,
         Field(title="Gateway", description="The heartbeat that devices need to keep a contactor closed."),
     ] = Gateway()
+    home_assistant: Annotated[
+        HomeAssistant,
+        Field(title="Home Assistant", description="It finds the stations by MQTT discovery."),
+    ] = HomeAssistant()
     csms: Annotated[
         dict[Text, Csms],
         Field(title="Shared CSMS entries", description="Named, for the `csms` of several stations."),
@@ -166,6 +170,10 @@ class Settings(BaseSettings):
         """All devices that speak topics of their own."""
         return [binding for station in self.stations for binding in station.bindings()]
 
+    def _births(self) -> tuple[Subscription, ...]:
+        topic = self.home_assistant.birth_topic()
+        return () if topic is None else (Subscription(topic, 0, 0),)
+
     def topics(self) -> Topics:
         """The topics below the configured prefix."""
         return Topics(self.mqtt.prefix, self.mqtt.reply_prefixes)
@@ -177,7 +185,7 @@ class Settings(BaseSettings):
             url=mqtt.url,
             client_id=mqtt.client_id,
             marker_topic=topics.marker(instance),
-            subscriptions=(*topics.subscriptions(), *subscriptions(self.bindings())),
+            subscriptions=(*topics.subscriptions(), *subscriptions(self.bindings()), *self._births()),
             username=mqtt.username,
             password=mqtt.secret(),
             ca_file=mqtt.ca_file,

@@ -170,6 +170,10 @@ class BrokerConnected(Event, frozen=True):
     """The gateway's epoch that setpoints carry from now on."""
 
 
+class StatesWanted(Event, frozen=True):
+    """Somebody new listens: what everybody may see is said again."""
+
+
 class BrokerLost(Event, frozen=True):
     """The MQTT session is down."""
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.station import authorization, commands, gestures, grants, operation, report_only, vendor_messages
+from gateway.station import (
+    authorization,
+    commands,
+    gestures,
+    grants,
+    operation,
+    report_only,
+    resets,
+    vendor_messages,
+)
 from gateway.station.effects import HoldLink, Respond
 from gateway.station.model import IdToken, StopReason, TriggerReason
 
@@ -34,7 +43,7 @@ def requested(state: StationState, turn: Turn, event: ActionRequested) -> None:
 
 
 _LATER = "answered later"
-_OBEYED_BY_DEVICES = frozenset({"start", "stop", "unlock", "limit", "operative"})
+_OBEYED_BY_DEVICES = frozenset({"start", "stop", "unlock", "limit", "operative", "reset"})
 
 
 def _gesture_id(event: ActionRequested) -> str | None:
@@ -55,6 +64,11 @@ def _carry_out(state: StationState, turn: Turn, event: ActionRequested) -> str |
         case "operative":
             word = operation.of_connector(state, turn, event.n, operative=bool(event.arguments["operative"]))
             return None if word in {"Accepted", "Scheduled"} else word
+        case "reset":
+            if state.reset is not None and not state.reset.waiting_for_idle:
+                return "a reset is under way"
+            resets.asked_locally(state, turn)
+            return None
         case "link":
             turn.do(HoldLink(hold=not event.arguments["connected"]))
             return None

@@ -410,7 +410,9 @@ class Policy(Struct, frozen=True, kw_only=True):
     """Rows of the outbox; beyond it intermediate meter values are thinned (# E04.FR.07)."""
     vendors: tuple[tuple[str, frozenset[str]], ...] = ()
     """vendorId of DataTransfer → messageIds that a device understands, empty: all; others are refused."""
-    allow_requests: frozenset[str] = frozenset({"start", "stop", "unlock", "limit", "operative", "health"})
+    allow_requests: frozenset[str] = frozenset(
+        {"start", "stop", "unlock", "limit", "operative", "reset", "health"}
+    )
 
 
 class StationConfig(Struct, frozen=True, kw_only=True):

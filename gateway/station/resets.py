@@ -43,6 +43,12 @@ def local(state: StationState, turn: Turn) -> None:
         _start(state, turn, hard=True, reason=BootReason.LOCAL_RESET)
 
 
+def asked_locally(state: StationState, turn: Turn) -> None:
+    """Somebody asked for it on MQTT: the device is booted too."""
+    state.reset = None  # one that waited for the end of transactions is overtaken
+    _start(state, turn, hard=True, reason=BootReason.LOCAL_RESET)
+
+
 def _start(state: StationState, turn: Turn, *, hard: bool, reason: BootReason) -> PendingReset:
     reset = state.reset = PendingReset(
         hard=hard,

@@ -59,6 +59,7 @@ from gateway.station.events import (
     LinkOpened,
     MeterSampled,
     Restarted,
+    StatesWanted,
     StatusReported,
     Stopping,
     StoreChanged,
@@ -98,6 +99,7 @@ _AnyEvent = (
     | LogReported
     | MeterSampled
     | Restarted
+    | StatesWanted
     | StatusReported
     | Stopping
     | StoreChanged
@@ -207,6 +209,8 @@ class Station:
                 self._broker_connected(event, turn)
             case BrokerLost():
                 self._broker_lost()
+            case StatesWanted():
+                views.show_again(state, turn)
             case StoreChanged():
                 self._store_changed(event, turn)
             case Restarted():

@@ -50,12 +50,18 @@ def _show_station(state: StationState, turn: Turn) -> None:
 
 def show_all(state: StationState, turn: Turn) -> None:
     """Publish everything anew: the broker may have lost it."""
+    for connector in state.by_n.values():
+        connector.setpoint = None
+    show_again(state, turn)
+
+
+def show_again(state: StationState, turn: Turn) -> None:
+    """The same of what everybody may see; devices are told nothing anew."""
     state.view = None
     for evse in state.evses.values():
         evse.shown = None
         for connector in evse.connectors:
             connector.view = connector.meter_view = None
-            connector.setpoint = None
             metering.show(state, turn, evse, connector, stale=connector.vanished, force=True)
 
 
