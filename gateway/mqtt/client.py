@@ -15,6 +15,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from gateway.mqtt.backlog import Backlog, Waiting
 from gateway.mqtt.broker import OPEN_TIMEOUT_S, BrokerAddress, MqttConfig, Version, tls_context
 from gateway.mqtt.topics import Subscription
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage, SocketLike
     from paho.mqtt.reasoncodes import ReasonCode
 
-OUTGOING_MESSAGES_MAX = 50_000
 OUTGOING_BYTES_MAX = 32 * 1024 * 1024
 """What may wait for a socket that takes nothing; beyond it messages are refused."""
 
@@ -38,8 +38,8 @@ class Hooks(Struct, frozen=True):
     """SUBACK: for each filter, whether it was granted."""
     arrived: Callable[..., None]
     """PUBLISH: topic, payload, QoS, retain, packet id; response topic and correlation where it had them."""
-    published: Callable[[int], None]
-    """PUBACK, or a QoS 0 message written; only once `report_published` was called."""
+    drained: Callable[[], None]
+    """The broker has taken all that was to be said; only once `report_drained` was called."""
     closed: Callable[[ReasonWord, bool], None]
     """The end: its reason, and whether the broker said it."""
 
@@ -62,6 +62,10 @@ class Wire:
         self._hooks = hooks
         self._loop = asyncio.get_running_loop()
         self._unsent_bytes = 0
+        self._inflight = inflight
+        self._unacknowledged = 0
+        self._backlog = Backlog()
+        self._reports_drained = False
         self._fd = -1
         self._writing = False
         self._paho = self._new_paho(inflight)
@@ -107,6 +111,7 @@ class Wire:
 
     def abort(self) -> None:
         """Close the socket without a word, if it is open: the broker sends the will."""
+        self._backlog.clear()
         self._unwatch()
         sock = self._paho.socket()
         if sock is not None:
@@ -114,27 +119,34 @@ class Wire:
 
     # -------------------------------------------------------------- talking
 
-    def publish(
-        self,
-        topic: str,
-        payload: bytes,
-        qos: int,
-        retain: bool,
-        expiry_s: int | None = None,
-        response_topic: str | None = None,
-        correlation: bytes | None = None,
-    ) -> int | None:
-        """Return the packet's id, or None when too much is waiting already."""
+    def publish(self, message: Waiting, *, register: bool = False, urgent: bool = False) -> bool:
+        """Send it, or have it wait while too much is unacknowledged; False when too much waits already."""
+        if message.qos and (self._unacknowledged >= self._inflight or self._backlog):
+            return self._backlog.add(message, register=register, urgent=urgent)
+        return self._send(message)
+
+    def _send(self, message: Waiting) -> bool:
         if self._unsent_bytes > OUTGOING_BYTES_MAX:
-            return None
+            return False
+        topic, payload, qos, retain, expiry_s, response_topic, correlation = message
         properties = None
         if self._version is Version.V5 and (expiry_s, response_topic, correlation) != (None, None, None):
             properties = _publish_properties(expiry_s, response_topic, correlation)
         info = self._paho.publish(topic, payload, qos, retain, properties)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            return None
+            return False
+        self._unacknowledged += qos
         self._unsent_bytes += len(payload) + len(topic)
-        return info.mid
+        return True
+
+    def _acknowledged(self) -> None:
+        """PUBACK: there is room for another one."""
+        self._unacknowledged -= 1
+        waiting = self._backlog.take()
+        if waiting is not None:
+            self._send(waiting)
+        elif self._reports_drained and self._unacknowledged == 0:
+            self._hooks.drained()
 
     def acknowledge(self, mid: int) -> None:
         """PUBACK."""
@@ -156,9 +168,11 @@ class Wire:
         """Nobody waits for the answer."""
         self._paho.unsubscribe(topic_filter)
 
-    def report_published(self) -> None:
-        """From now on say what the broker has taken; it costs time for each message."""
-        self._paho.on_publish = self._on_publish
+    def report_drained(self) -> None:
+        """Say when the broker has taken everything."""
+        self._reports_drained = True
+        if self._unacknowledged == 0:
+            self._hooks.drained()
 
     # -------------------------------------------------------------- the library's callbacks
 
@@ -175,7 +189,6 @@ class Wire:
         )
         paho.connect_timeout = OPEN_TIMEOUT_S
         paho.max_inflight_messages = inflight
-        paho.max_queued_messages = OUTGOING_MESSAGES_MAX
         username = config.username if config.username is not None else address.username
         if username is not None:
             paho.username_pw_set(
@@ -186,6 +199,7 @@ class Wire:
         if config.will is not None:
             paho.will_set(*config.will)
         paho.on_plain = self._hooks.arrived
+        paho.on_acknowledged = self._acknowledged
         paho.on_connect = self._on_connect
         paho.on_disconnect = self._on_disconnect
         paho.on_subscribe = self._on_subscribe
@@ -221,9 +235,6 @@ class Wire:
         self, _paho: Client, _userdata: None, _mid: int, reasons: list[ReasonCode], *_: object
     ) -> None:
         self._hooks.subscribed([not reason.is_failure for reason in reasons])
-
-    def _on_publish(self, _paho: Client, _userdata: None, mid: int, *_: object) -> None:
-        self._hooks.published(mid)
 
     def _on_disconnect(
         self, _paho: Client, _userdata: None, flags: DisconnectFlags, reason: ReasonCode, *_: object
@@ -276,6 +287,15 @@ class _Paho(Client):
     """
 
     on_plain: Callable[[str, bytes, int, bool, int], None]
+    on_acknowledged: Callable[[], None]
+
+    def _handle_pubackcomp(self, cmd: Any) -> MQTTErrorCode:
+        """Also of a message that the broker refused: it is not in flight any more."""
+        known = len(self._out_messages)
+        code = super()._handle_pubackcomp(cmd)
+        if len(self._out_messages) < known:
+            self.on_acknowledged()
+        return code
 
     def _handle_publish(self) -> MQTTErrorCode:
         command, packet = self._in_packet["command"], self._in_packet["packet"]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import structlog
 
 from gateway.mqtt.arrivals import Message, Unacknowledged
+from gateway.mqtt.backlog import Waiting
 from gateway.mqtt.broker import BrokerAddress, MqttConfig, Version, opening_failed
 from gateway.mqtt.client import Hooks, ReasonWord, Wire
 from gateway.mqtt.topics import Subscription
@@ -76,11 +77,10 @@ class Connection:
         self._marker: bytes | None = secrets.token_hex(8).encode()
         """What the marker says; None once it came back."""
         self._marker_sent_at = self._marked_since = 0.0
-        self._farewell: set[int] = set()
         self._said: asyncio.Future[None] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         hooks = Hooks(
-            self._on_answer, self._on_subscribed, self._on_message, self._on_published, self._on_closed
+            self._on_answer, self._on_subscribed, self._on_message, self._on_drained, self._on_closed
         )
         self._wire = Wire(config, version, inflight, hooks)
 
@@ -141,19 +141,9 @@ class Connection:
         self._wire.abort()
         self._end("the connection was given up")
 
-    def publish(
-        self,
-        topic: str,
-        payload: bytes,
-        qos: int,
-        retain: bool,
-        expiry_s: int | None = None,
-        response_topic: str | None = None,
-        correlation: bytes | None = None,
-    ) -> bool:
-        """Send a message; False when too much is waiting already."""
-        mid = self._wire.publish(topic, payload, qos, retain, expiry_s, response_topic, correlation)
-        return mid is not None
+    def publish(self, message: Waiting, *, register: bool = False, urgent: bool = False) -> bool:
+        """Send a message, or have it wait; False when too much is waiting already."""
+        return self._wire.publish(message, register=register, urgent=urgent)
 
     def acknowledge(self, message: Message) -> None:
         """PUBACK this message, and those behind it that waited for it, once all before it are done."""
@@ -166,13 +156,10 @@ class Connection:
 
     async def _say(self, farewell: Sequence[tuple[str, bytes, int, bool]]) -> None:
         """Return when the broker has taken it all, or the connection is gone."""
-        self._wire.report_published()
         for topic, payload, qos, retain in farewell:
-            mid = self._wire.publish(topic, payload, qos, retain)
-            if mid is not None:
-                self._farewell.add(mid)
-        if self._farewell:
-            await asyncio.wait((self._said, self._closed), return_when=asyncio.FIRST_COMPLETED)
+            self._wire.publish(Waiting(topic, payload, qos, retain, None, None, None))
+        self._wire.report_drained()
+        await asyncio.wait((self._said, self._closed), return_when=asyncio.FIRST_COMPLETED)
 
     async def _milestone(self, milestone: asyncio.Future[None]) -> None:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
@@ -211,7 +198,8 @@ class Connection:
     def _send_marker(self) -> None:
         self._marker_sent_at = time.monotonic()
         if self._marker is not None:
-            self._wire.publish(self._config.marker_topic, self._marker, 1, retain=False)
+            marker = Waiting(self._config.marker_topic, self._marker, 1, False, None, None, None)
+            self._wire.publish(marker, urgent=True)
 
     # -------------------------------------------------------------- what the wire says
 
@@ -272,9 +260,8 @@ class Connection:
         elif not self._subscribed.done():
             self._subscribed.set_result(None)
 
-    def _on_published(self, mid: int) -> None:
-        self._farewell.discard(mid)
-        if not self._farewell and not self._said.done():
+    def _on_drained(self) -> None:
+        if not self._said.done():
             self._said.set_result(None)
 
     def _on_closed(self, reason: ReasonWord, told: bool) -> None:

@@ -50,6 +50,10 @@ class Outgoing(Struct, frozen=True):
     """MQTT 5 message expiry."""
     correlation: bytes | None = None
     """MQTT 5 correlation data."""
+    register: bool = False
+    """Only the latest counts: while the broker is slow, it takes the place of an earlier one."""
+    urgent: bool = False
+    """Switches something, or lets it go on: sent before all that only tells."""
 
 
 class ReplyTo(Struct, frozen=True):
@@ -74,7 +78,7 @@ def setpoint(topics: Topics, station: str, effect: SetPoint) -> Outgoing:
     excess = len(topic) + len(payload) - SETPOINT_MAX_BYTES
     if excess > 0:
         payload = _encode(_shortened(document, excess))
-    return Outgoing(topic, payload, 1, retain=True)
+    return Outgoing(topic, payload, 1, retain=True, register=True, urgent=True)
 
 
 def command(topics: Topics, station: str, effect: Command, at: float) -> Outgoing:
@@ -90,7 +94,7 @@ def command(topics: Topics, station: str, effect: Command, at: float) -> Outgoin
         moment = effect.arguments[key]
         document[key] = rfc3339(moment) if isinstance(moment, int | float) else None
     topic = topics.command(station, effect.n, effect.name)
-    return Outgoing(topic, _encode(document), 1, expiry_s=effect.ttl_s)
+    return Outgoing(topic, _encode(document), 1, expiry_s=effect.ttl_s, urgent=True)
 
 
 def authorize_request(topics: Topics, station: str, effect: AskFlow, at: float) -> Outgoing:
@@ -114,7 +118,8 @@ def view(topics: Topics, station: str, effect: Publish) -> Outgoing:
         at = document[key]
         document[key] = None if at is None else rfc3339(at)
     qos = 0 if effect.channel == "meter/state" else 1
-    return Outgoing(topics.view(station, effect.n, effect.channel), _encode(document), qos, retain=True)
+    topic = topics.view(station, effect.n, effect.channel)
+    return Outgoing(topic, _encode(document), qos, retain=True, register=True)
 
 
 def event(topics: Topics, station: str, effect: Notify, at: float) -> Outgoing:
@@ -148,15 +153,15 @@ def heartbeat(
         "interval_s": interval_s,
         "instance": instance,
     }
-    return Outgoing(topics.bridge_state, _encode(document), 1, retain=True)
+    return Outgoing(topics.bridge_state, _encode(document), 1, retain=True, register=True, urgent=True)
 
 
 def info(topics: Topics, payload: GatewayInfoPayload) -> Outgoing:
-    return Outgoing(topics.bridge_info, _encode(payload), 1, retain=True)
+    return Outgoing(topics.bridge_info, _encode(payload), 1, retain=True, register=True)
 
 
 def health(topics: Topics, payload: GatewayHealthPayload) -> Outgoing:
-    return Outgoing(topics.bridge_health, _encode(payload), 0, retain=True)
+    return Outgoing(topics.bridge_health, _encode(payload), 0, retain=True, register=True)
 
 
 def plain(payload: GatewayHealthPayload) -> dict[str, object]:

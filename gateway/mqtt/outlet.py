@@ -115,4 +115,6 @@ class Outlet:
             retain=outgoing.retain,
             expiry_s=outgoing.expiry_s,
             correlation=outgoing.correlation,
+            register=outgoing.register,
+            urgent=outgoing.urgent,
         )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from gateway.mqtt.arrivals import Message
+from gateway.mqtt.backlog import Waiting
 from gateway.mqtt.broker import BrokerAddress, MqttConfig, Version
 from gateway.mqtt.connection import INFLIGHT_MAX, Connection
 
@@ -99,8 +100,12 @@ class MqttClient:
         expiry_s: int | None = None,
         response_topic: str | None = None,
         correlation: bytes | None = None,
+        register: bool = False,
+        urgent: bool = False,
     ) -> bool:
         """Hand a message to the broker without waiting; False when it was dropped.
+
+        While the broker is slow, what is `urgent` goes first, and a `register` takes the place of an earlier one.
 
         Nothing is kept for a later connection: `on_connected` is the time to say all that holds. Expiry,
         response topic and correlation are left out with MQTT 3.1.1, which has none.
@@ -109,7 +114,8 @@ class MqttClient:
         if connection is None or not connection.up:
             self.dropped += 1
             return False
-        sent = connection.publish(topic, payload, qos, retain, expiry_s, response_topic, correlation)
+        waiting = Waiting(topic, payload, qos, retain, expiry_s, response_topic, correlation)
+        sent = connection.publish(waiting, register=register, urgent=urgent)
         if not sent:
             self.dropped += 1
         return sent

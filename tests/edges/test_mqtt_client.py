@@ -460,6 +460,31 @@ async def test_a_broker_that_falls_silent_is_noticed(broker: Broker) -> None:
         assert session.said[1] == "lost: the broker was silent for 1 s"
 
 
+async def test_an_off_does_not_wait_behind_what_only_tells(broker: Broker, device: TestClient) -> None:
+    """While the broker takes nothing: of each state only the last one waits, and what switches goes first."""
+    await device.subscribe("ocpp/#")
+    async with Session(broker.url) as session:
+        await session.connected()
+        publish = session.client.publish
+        broker.pause()
+        for number in range(40):  # as many as may be unacknowledged, and some that must wait
+            publish("ocpp/garage/1/event/card", b"%d" % number, qos=1)
+        for number in range(500):
+            publish("ocpp/garage/1/state", b"%d" % number, qos=1, retain=True, register=True)
+        for energize in (b"on", b"off"):
+            publish("ocpp/garage/1/setpoint", energize, qos=1, retain=True, register=True, urgent=True)
+        broker.resume()
+        await device.next("ocpp/garage/1/state", where=lambda m: m.payload == b"499")
+
+        said = [(m.topic.rsplit("/", 1)[-1], m.payload) for m in device.received("ocpp/garage/#")]
+        cards = [payload for channel, payload in said if channel == "card"]
+        assert [b"%d" % number for number in range(40)] == cards
+        assert [("setpoint", b"off")] == [one for one in said if one[0] == "setpoint"]
+        assert [("state", b"499")] == [one for one in said if one[0] == "state"]
+        assert said.index(("setpoint", b"off")) <= 20 < said.index(("card", b"39"))
+        assert 0 == session.client.dropped
+
+
 async def test_the_marker_survives_a_full_queue(tmp_path: Path) -> None:
     """A broker that drops our marker because our queue is full gets it again: live messages become live."""
     lines = ["max_queued_messages 10", "max_inflight_messages 5"]

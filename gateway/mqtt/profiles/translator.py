@@ -346,7 +346,7 @@ class Translator:
             except TemplateFailed as error:
                 said.problems.append(f"nothing was sent to {topic}: {error}")
                 continue
-            said.messages.append(Outgoing(topic, payload, send.qos, retain=False))
+            said.messages.append(Outgoing(topic, payload, send.qos, retain=False, urgent=True))
 
     # -------------------------------------------------------------- time
 
