@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from gateway.station import availability
-from gateway.station.charging_profiles import EARLY_S, Purpose, end, slot
+from gateway.station.charging_profiles import Purpose, has_run_out, slot
 from gateway.station.records import ChargingProfileRecord
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _of_transaction(state: StationState, connector: Connector, view: View) -> _F
     if ruling is not None:
         return ruling, until
     if state.config.policy.after_tx_profile == "nothing" and any(
-        end(profile, installed_at, begun) <= view.at + EARLY_S for profile, installed_at in own
+        has_run_out(profile, installed_at, begun, view.at) for profile, installed_at in own
     ):
         return None, until  # [TC_066] as published for 1.6
     defaults = [

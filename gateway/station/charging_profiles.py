@@ -101,6 +101,12 @@ def end(profile: ChargingProfile, installed_at: float, begun: float | None) -> f
     return min(valid_to, start + duration_s)
 
 
+def has_run_out(profile: ChargingProfile, installed_at: float, begun: float | None, at: float) -> bool:
+    """Whether it has said its last; one that was over before it became valid never said anything."""
+    over_at = end(profile, installed_at, begun)
+    return over_at <= at + EARLY_S and (profile.valid_from is None or profile.valid_from < over_at)
+
+
 def _start(profile: ChargingProfile, installed_at: float, begun: float | None) -> float | None:
     """When its schedule begins, the first time; None: with a transaction that has not begun.
 

@@ -154,7 +154,9 @@ def test_a_command_expires() -> None:
     effect = Command(1, "measure", "c1", 10, {"ref": "c1", "context": "Transaction.Begin"}, "b7")
     sent = encoding.command(TOPICS, "garage", effect, NOW)
 
-    assert sent == Outgoing("ocpp/garage/1/command/measure", sent.payload, 1, retain=False, expiry_s=10)
+    assert sent == Outgoing(
+        "ocpp/garage/1/command/measure", sent.payload, 1, retain=False, expiry_s=10, urgent=True
+    )
     assert document(sent) == {
         "id": "c1",
         "ttl_s": 10,

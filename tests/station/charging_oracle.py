@@ -132,7 +132,7 @@ class Oracle:
         if charging:
             found = self._prevailing("TxProfile", {n}, second, begun)
         if found is None:
-            over = [one for one in mine if charging and _last(one, begun) <= second]
+            over = [one for one in mine if charging and _valid_from(one) < _last(one, begun) <= second]
             if not over or self.default_after_tx:
                 found = self._prevailing("TxDefaultProfile", {n}, second, begun)
                 if found is None:
@@ -177,10 +177,14 @@ def _last(one: Installed, begun: int) -> int:
     return min(valid_to, _begin(one, begun) + int(duration))
 
 
+def _valid_from(one: Installed) -> int:
+    return _seconds(one.payload["validFrom"]) if "validFrom" in one.payload else -FAR
+
+
 def _stretches(one: Installed, begun: int | None, near: int) -> list[tuple[int, int, Fraction]]:
     """(begin, end, limit) of a profile, all that may touch a second."""
     payload, schedule = one.payload, one.payload["chargingSchedule"]
-    valid_from = _seconds(payload["validFrom"]) if "validFrom" in payload else -FAR
+    valid_from = _valid_from(one)
     valid_to = _seconds(payload["validTo"]) if "validTo" in payload else FAR
     first = _begin(one, begun)
     begins, cut = [first], FAR
