@@ -17,13 +17,12 @@ from zoneinfo import ZoneInfo
 import structlog
 from msgspec.structs import replace
 
-from gateway import __version__
+from gateway import __version__, discovery
 from gateway.certificates import Desk, KeyRing
 from gateway.commits import decoded_records
 from gateway.counters import Counters
 from gateway.csms.link import Link
 from gateway.health import CommitTimes, Condition, Health, HealthPortTaken
-from gateway.homeassistant import Announcer, Described
 from gateway.logs import FrameLog, RecentLog, configure
 from gateway.mqtt import encoding
 from gateway.mqtt.actions import BridgeAsked
@@ -38,7 +37,7 @@ from gateway.mqtt.topics import BRIDGE
 from gateway.reception import Reception
 from gateway.runner import Clock, Runner
 from gateway.station.effects import Respond
-from gateway.station.events import BrokerConnected, BrokerLost, StatesWanted, Stopping
+from gateway.station.events import BrokerConnected, BrokerLost, Stopping
 from gateway.store import Store, StoreError, Write
 from gateway.transfers import Courier
 
@@ -60,8 +59,6 @@ _GC_THRESHOLD = 20_000
 """Facts and frames live for milliseconds and have no cycles: looking for those every 700 objects is waste."""
 _SHOWN = "shown"
 """The store's records of whose topics there are: station → its highest connector."""
-_DISCOVERY = "discovery"
-"""The store's records of what Home Assistant was told: topic → the components of its message."""
 _SWITCH_INTERVAL_S = 0.001
 """The store's thread must get its turn at the interpreter although the loop is busy."""
 
@@ -100,11 +97,11 @@ class Gateway:
         config = settings.mqtt_config(self.instance, (will.topic, will.payload, will.qos, will.retain))
         if config.client_id == _DEFAULT_CLIENT_ID:
             config = replace(config, client_id=f"{_DEFAULT_CLIENT_ID}-{self.instance}")
+        self.runners: dict[str, Runner] = {}
         self.client = MqttClient(
             config, on_message=self._arrived, on_connected=self._connected, on_disconnected=self._disconnected
         )
         self.outlet = Outlet(self.client, self.topics, time.time)
-        self.runners: dict[str, Runner] = {}
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="certificates")
         self._keys = settings.store.path.parent / "keys"
         self._gone: dict[str, list[int]] = {}
@@ -119,7 +116,15 @@ class Gateway:
             wall=time.time,
         )
         self._fleet = self.outlet.fleet = self._foreign()
-        self._home = self._announcer()
+        self._home = discovery.announcer(
+            settings.home_assistant,
+            self.topics,
+            store,
+            self.runners,
+            self.client,
+            self.outlet,
+            heartbeat=lambda: self._heartbeat("online", at=time.time()),
+        )
         commits = CommitTimes()
         store.on_end = self._store_ended
         store.on_commit = lambda seconds, _submissions: commits.observe(seconds)
@@ -137,30 +142,6 @@ class Gateway:
         )
         zones = {station.name: ZoneInfo(station.time_zone) for station in self._settings.stations}
         return Fleet(self._settings.bindings(), clock, sinks, zones)
-
-    def _announcer(self) -> Announcer:
-        wanted = self._settings.home_assistant
-        self._birth_topic = wanted.birth_topic()
-        return Announcer(
-            None if wanted.discovery == "off" else wanted.discovery,
-            wanted.prefix,
-            self.topics,
-            described=lambda: [_described(runner) for runner in self.runners.values()],
-            send=self.outlet.send,
-            states_again=self._states_again,
-            kept=self._store.load(BRIDGE).get(_DISCOVERY, {}),
-            keep=self._keep_discovery,
-            call_later=lambda after_s, then: asyncio.get_running_loop().call_later(after_s, then),
-        )
-
-    def _keep_discovery(self, told: dict[str, bytes | None]) -> None:
-        writes = [Write(_DISCOVERY, topic, components) for topic, components in told.items()]
-        self._store.submit(BRIDGE, writes, _complain_of_store)
-
-    def _states_again(self) -> None:
-        self.outlet.send(self._heartbeat("online", at=time.time()))
-        for runner in self.runners.values():
-            runner.take(StatesWanted())
 
     # -------------------------------------------------------------- life
 
@@ -372,8 +353,7 @@ class Gateway:
         self.stop()
 
     def _arrived(self, message: Message) -> None:
-        if message.topic == self._birth_topic:
-            self._home.born(message.payload)
+        if self._home.arrived(message.topic, message.payload, retained=message.retain):
             self.outlet.acknowledge(message)
             return
         self._reception.arrived(message)
@@ -431,18 +411,6 @@ class Gateway:
                 **self.counters.problems,
             },
         )
-
-
-def _described(runner: Runner) -> Described:
-    """The device's words, else the operator's."""
-    config, record = runner.station.state.config, runner.station.state.record
-    return Described(
-        config,
-        record.vendor or config.vendor,
-        record.model or config.model,
-        config.serial or record.serial,
-        config.firmware_version or record.firmware_version,
-    )
 
 
 def _complain_of_store(error: BaseException | None) -> None:

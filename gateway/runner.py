@@ -25,6 +25,7 @@ from gateway.station.effects import (
     ChangeLink,
     CloseLink,
     Command,
+    DescribeAnew,
     Effect,
     HoldLink,
     Notify,
@@ -279,6 +280,8 @@ class Runner:
                     self.link.suspend(effect.hold)
                 case ChangeLink():
                     self._change_link(effect)
+                case DescribeAnew():
+                    self._outlet.described_anew(self.name)
                 case CertificateWork():
                     self._certificates.carry_out(effect, self._worked)
                 case Transfer():

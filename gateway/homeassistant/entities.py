@@ -66,9 +66,17 @@ def of_station(topics: Topics, config: StationConfig) -> Iterator[Entity]:
         seen | _DIAGNOSTIC | {"device_class": "connectivity", "value_template": _flag("connected")},
         always,
     )
+    yield Entity(
+        "online",
+        "binary_sensor",
+        "Device",
+        seen | _DIAGNOSTIC | {"device_class": "connectivity", "value_template": _flag("online")},
+        always,
+    )
     for key, name, icon in (
         ("registration", "Registration", "mdi:clipboard-check-outline"),
         ("ocpp_version", "OCPP version", "mdi:tag-outline"),
+        ("firmware_version", "Firmware", "mdi:chip"),
         ("last_error", "Last error", "mdi:alert-circle-outline"),
     ):
         yield Entity(

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from gateway import __version__
 from gateway.homeassistant import entities
+from gateway.homeassistant.told import ORIGIN_NAME, component_topic, device_topic
 from gateway.mqtt.encoding import Outgoing
+from gateway.mqtt.topics import BRIDGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gateway.homeassistant.entities import Availability, Entity
+    from gateway.homeassistant.told import Form
     from gateway.mqtt.topics import Topics
     from gateway.station.model import StationConfig
 
-Form = Literal["device", "components"]
-ORIGIN = {"name": "ocpp-mqtt-gateway", "sw_version": __version__}
+ORIGIN = {"name": ORIGIN_NAME, "sw_version": __version__}
 _MOST_BYTES = 200_000
 """A larger station is announced entity by entity: brokers have a limit for packets, the shipped one 256 KiB."""
 _NOT_AN_ID = re.compile(r"[^A-Za-z0-9_-]")
@@ -38,13 +40,13 @@ class Described(NamedTuple):
 
 
 class Message(Struct, frozen=True):
-    """A discovery message as it was, or is to be, published: its topic, and what it has."""
+    """A discovery message as it is to be published."""
 
     topic: str
+    form: Form
     components: dict[str, str]
     """Key → platform; of a single component just the one."""
-    document: dict[str, Any] = {}
-    """Empty: only known from an earlier run."""
+    document: dict[str, Any]
 
     def publishing(self, removed: dict[str, str] | None = None) -> Outgoing:
         """As it goes out; `removed` components are named once more, so that they go."""
@@ -59,11 +61,11 @@ def of_station(form: Form, prefix: str, topics: Topics, described: Described) ->
     """What announces a station."""
     config = described.config
     device: dict[str, Any] = {
-        "identifiers": [_id(topics, config.name)],
+        "identifiers": [id_of(topics, config.name)],
         "name": config.name,
         "manufacturer": described.vendor,
         "model": described.model,
-        "via_device": _id(topics, "bridge"),
+        "via_device": id_of(topics, BRIDGE),
     }
     if described.serial:
         device["serial_number"] = described.serial
@@ -78,14 +80,14 @@ def of_station(form: Form, prefix: str, topics: Topics, described: Described) ->
 def of_gateway(form: Form, prefix: str, topics: Topics) -> list[Message]:
     """What announces the gateway, through which Home Assistant reaches the stations."""
     device = {
-        "identifiers": [_id(topics, "bridge")],
+        "identifiers": [id_of(topics, BRIDGE)],
         "name": "OCPP gateway" if topics.prefix == "ocpp" else f"OCPP gateway {topics.prefix}",
         "manufacturer": ORIGIN["name"],
         "model": "OCPP-MQTT gateway",
         "sw_version": __version__,
     }
     made = entities.of_gateway(topics)
-    return _messages(form, prefix, topics, "bridge", device, made, entities.availability(topics))
+    return _messages(form, prefix, topics, BRIDGE, device, made, entities.availability(topics))
 
 
 def _messages(
@@ -97,7 +99,7 @@ def _messages(
     made: Iterable[Entity],
     availability: Availability,
 ) -> list[Message]:
-    id_ = _id(topics, name)
+    id_ = id_of(topics, name)
     shared = {"availability": _places(availability), "availability_mode": "all"}
     components: dict[str, dict[str, Any]] = {}
     for entity in made:
@@ -116,7 +118,8 @@ def _messages(
             components[entity.key]["availability"] = _places(entity.availability)
     if form == "device":
         whole = Message(
-            f"{prefix}/device/{id_}/config",
+            device_topic(prefix, id_),
+            "device",
             {key: component["platform"] for key, component in components.items()},
             {"device": device, "origin": ORIGIN, **shared, "components": components},
         )
@@ -124,7 +127,8 @@ def _messages(
             return [whole]
     return [
         Message(
-            f"{prefix}/{component['platform']}/{id_}/{key}/config",
+            component_topic(prefix, component["platform"], id_, key),
+            "components",
             {key: component["platform"]},
             {
                 **shared,
@@ -141,10 +145,6 @@ def _places(availability: Availability) -> list[dict[str, str]]:
     return [{"topic": topic, "value_template": template} for topic, template in availability]
 
 
-def is_for_device(topic: str, prefix: str) -> bool:
-    """Whether a topic is that of a whole device."""
-    return topic.startswith(f"{prefix}/device/")
-
-
-def _id(topics: Topics, name: str) -> str:
+def id_of(topics: Topics, name: str) -> str:
+    """Identifies a station, or BRIDGE, in topics and in Home Assistant's registries."""
     return _NOT_AN_ID.sub("_", f"{topics.prefix}_{name}")

@@ -26,7 +26,7 @@ _MOST_REQUESTS = 1000
 class Outlet:
     """All that goes out, through one client."""
 
-    __slots__ = ("_client", "_next", "_requests", "_topics", "_wall", "fleet", "published")
+    __slots__ = ("_client", "_next", "_requests", "_topics", "_wall", "described_anew", "fleet", "published")
 
     def __init__(self, client: MqttClient, topics: Topics, wall: Callable[[], float]) -> None:
         """`wall` tells the time for stamps."""
@@ -38,6 +38,8 @@ class Outlet:
         self.published = 0
         self.fleet: Fleet | None = None
         """Devices that do not speak our contract."""
+        self.described_anew: Callable[[str], None] = _nobody
+        """Who hears the name of a station whose device says something else of itself."""
 
     def expect(self, reply_to: ReplyTo) -> int:
         """Remember where an answer goes; the number names it in Respond."""
@@ -118,3 +120,7 @@ class Outlet:
             register=outgoing.register,
             urgent=outgoing.urgent,
         )
+
+
+def _nobody(_station: str) -> None:
+    """Nobody was told what the device is."""

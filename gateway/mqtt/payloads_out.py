@@ -155,6 +155,7 @@ class StationStatePayload(Struct, kw_only=True):
     operative: bool
     online: Annotated[bool, Meta(description="Whether its device is.")]
     status: Annotated[str, Meta(description="OCPP word.")]
+    firmware_version: Annotated[str | None, Meta(description="Of the device.")]
     last_error: str | None
 
 

@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 
 import structlog
+from msgspec.structs import replace
 
 from gateway.mqtt.arrivals import Message
 from gateway.mqtt.backlog import Waiting
 from gateway.mqtt.broker import BrokerAddress, MqttConfig, Version
 from gateway.mqtt.connection import INFLIGHT_MAX, Connection
+from gateway.mqtt.topics import Subscription
 
 _log = structlog.get_logger(__name__)
 
@@ -129,8 +131,15 @@ class MqttClient:
         if message.qos and connection is not None and message.connection == connection.number:
             connection.acknowledge(message)
 
+    def subscribe(self, more: Sequence[Subscription]) -> None:
+        """From the next connection on, hear these too."""
+        self.config = replace(self.config, subscriptions=(*self.config.subscriptions, *more))
+
     def unsubscribe(self, topic: str) -> None:
-        """Hear no more of a topic that an earlier configuration had: the broker's session remembers it."""
+        """Hear no more of a topic, now and later: a session remembers those of an earlier configuration too."""
+        if any(each.filter == topic for each in self.config.subscriptions):
+            left = tuple(each for each in self.config.subscriptions if each.filter != topic)
+            self.config = replace(self.config, subscriptions=left)
         if self._connection is not None and self._connection.up:
             self._connection.unsubscribe(topic)
 

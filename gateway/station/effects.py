@@ -130,6 +130,10 @@ class Quarantine(Effect, frozen=True):
     detail: str
 
 
+class DescribeAnew(Effect, frozen=True):
+    """The device is another, or has other firmware: tell those who were told what it is."""
+
+
 class ChangeLink(Effect, frozen=True):
     """The link's settings changed; None: as the operator configured it."""
 
@@ -186,6 +190,7 @@ class StationView(Struct, frozen=True, kw_only=True):
     operative: bool
     online: bool
     status: str
+    firmware_version: str | None
     last_error: str | None
 
 

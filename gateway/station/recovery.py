@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.station import firmware, grants, log_uploads, outbox, sampling
+from gateway.station.effects import DescribeAnew
 from gateway.station.model import BootReason, StopReason, TriggerReason
 from gateway.station.records import (
     CacheRecord,
@@ -210,6 +211,8 @@ def device_announced(state: StationState, turn: Turn, event: DeviceAnnounced) ->
     record.firmware_version, record.iccid, record.imsi = info.firmware_version, info.iccid, info.imsi
     state.save(turn)
     firmware.announced(state, turn)
+    if said[2:] != known[2:]:
+        turn.do(DescribeAnew())
     if rebooted:
         _device_rebooted(state, turn)
 

@@ -165,6 +165,7 @@ def _station(state: StationState) -> StationView:
         operative=state.record.operative,
         online=not state.station_away,
         status=str(availability.station_status(state)),
+        firmware_version=state.config.firmware_version or state.record.firmware_version,
         last_error=state.last_error,
     )
 

@@ -138,3 +138,51 @@ async def test_a_card_is_an_event_that_home_assistant_understands(tmp_path: Path
 
         assert event.json()["event_type"] in card["event_types"]
         assert not event.retain
+
+
+async def test_a_broker_that_forgot_everything_is_told_again(tmp_path: Path) -> None:
+    """At each connection, also while nothing else changed."""
+    async with Site(tmp_path) as site:
+        async with TestClient(site.broker.port) as home:
+            await home.subscribe("homeassistant/#")
+            await announced(site, home)
+            await home.publish(DEVICE, b"", retain=True)
+            await home.next(DEVICE, where=lambda m: not m.payload)
+        site.broker.restart()
+        async with TestClient(site.broker.port) as home:
+            await home.subscribe("homeassistant/#")
+            assert "ocpp_garage" in (await announced(site, home))["device"]["identifiers"]
+
+
+async def test_a_device_that_introduces_itself_changes_what_is_shown(tmp_path: Path) -> None:
+    """Its make and its firmware, without a restart of anything."""
+    async with Site(tmp_path) as site, TestClient(site.broker.port) as home:
+        await home.subscribe("homeassistant/#")
+        assert "sw_version" not in (await announced(site, home))["device"]
+        home.forget()
+        info = {"contract": 1, "vendor": "ACME", "model": "Box", "serial": "42", "firmware_version": "7.1"}
+        await site.mqtt.publish("ocpp/garage/0/info", info, retain=True)
+        device = (await announced(site, home))["device"]
+
+        assert ("ACME", "Box", "42", "7.1") == (
+            device["manufacturer"], device["model"], device["serial_number"], device["sw_version"],
+        )  # fmt: skip
+        await site.view("garage/0/state", firmware_version="7.1")
+
+
+async def test_a_gateway_with_a_new_store_clears_what_the_old_one_left(tmp_path: Path) -> None:
+    """A station that is no more; what others announced stays."""
+    stranger = "homeassistant/device/0x00124b/config"
+    async with Site(tmp_path) as site, TestClient(site.broker.port) as home:
+        await home.publish(stranger, {"origin": {"name": "Zigbee2MQTT"}, "components": {}}, retain=True)
+        await home.subscribe("homeassistant/#")
+        await announced(site, home)
+        await site.running.stop()
+        for file in tmp_path.glob("gateway.db*"):
+            file.unlink()
+        site.change(name="yard")
+        await site.running.start()
+        await home.next(DEVICE, where=lambda m: not m.payload)
+
+        left = await retained(site)
+        assert {stranger, DEVICE.replace("garage", "yard"), DEVICE.replace("garage", "bridge")} == left.keys()

@@ -18,7 +18,7 @@ STATE_KEYS = {
 }  # fmt: skip
 STATION_KEYS = {
     "connected", "ocpp_version", "registration", "security_profile", "since", "last_received_at", "queued",
-    "operative", "online", "status", "last_error",
+    "operative", "online", "status", "firmware_version", "last_error",
 }  # fmt: skip
 METER_KEYS = {
     "energy_import_wh", "energy_export_wh", "energy_session_wh", "power_w", "power_export_w", "current_a", "voltage_v",

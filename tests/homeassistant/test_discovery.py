@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from gateway.homeassistant import messages
-from gateway.homeassistant.messages import Described, Form, Message
+from gateway.homeassistant.messages import Described, Message
+from gateway.homeassistant.told import Form
 from gateway.mqtt import payloads_out
 from gateway.mqtt.acl import ROLES
 from gateway.mqtt.actions import PAYLOADS

@@ -56,6 +56,7 @@ STATION = StationView(
     operative=True,
     online=True,
     status="Available",
+    firmware_version=None,
     last_error=None,
 )
 CONNECTOR = ConnectorView(
