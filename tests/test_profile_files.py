@@ -91,6 +91,8 @@ def test_every_mistake_is_told_with_its_line(refused: Callable[[str], list[str]]
         ("info: {size: 3}", "info.size (line 10): is not told here; allowed: model, vendor"),
         ("parameters: {value: {title: X}}", "parameters.value (line 10): is no name for a parameter"),
         ("charging_from_power: {above_w: 10}", "charging_from_power.below_w"),
+        ("on_connect: [{topic: x, payload: '{{ limit_a }}'}]", "asks for limit_a, which nobody knows here"),
+        ("commands: {measure: {send: [{topic: x, payload: '{{ timer_s }}'}]}}", "asks for timer_s, which nobody"),
         ("colour: red", "colour (line 10): is no key that is known here"),
     ],
 )  # fmt: skip
@@ -98,12 +100,35 @@ def test_what_does_not_fit_is_refused(refused: Callable[[str], list[str]], addit
     assert said in "\n".join(refused(f"{textwrap.dedent(SWITCH)}{addition}\n"))
 
 
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("status: {plugged: {map: {1: maybe}}}", "status.plugged.map.1 (line 3): cannot be meant: plugged"),
+        ("status: {control_pilot: {map: {1: A}, otherwise: G}}", "status.control_pilot.otherwise (line 3)"),
+        ("status: {errors: {map: {1: [{kode: X}]}}}", "status.errors.map.1 (line 3): cannot be meant: errors"),
+        ("availability: {map: {1: here}}", "is no meaning that it can have; allowed: false, offline, online, true"),
+        ("confirm: {map: {1: [true]}}", "is no meaning that it can have; allowed: false, true"),
+        ("changes_only: true", "changes_only (line 3): true is for cards and reports"),
+    ],
+)  # fmt: skip
+def test_what_a_word_cannot_mean_is_refused(
+    refused: Callable[[str], list[str]], rule: str, said: str
+) -> None:
+    """A device would have to say it before anybody noticed."""
+    (problem,) = refused(f"title: X\nread:\n  - {{topic: x, {rule}}}\n")
+
+    assert said in problem
+
+
 def test_a_switch_that_nothing_switches_off_is_warned_of(loaded: Load) -> None:
     """A dead man's timer makes the warning go."""
     (warning,) = warnings(loaded(SWITCH))
     kept = loaded(f"{textwrap.dedent(SWITCH)}keepalive: {{every_s: 30, timer_s: 90}}\n")
 
+    again = loaded(f"{textwrap.dedent(SWITCH)}keepalive: {{every_s: 30}}\n")
+
     assert "what was on stays on" in warning
+    assert [warning] == warnings(again)
     assert [] == warnings(kept)
 
 
@@ -147,6 +172,9 @@ def test_parameters_of_a_device_are_complete_or_refused(loaded: Load) -> None:
     )
     with pytest.raises(ValueError, match=r"base \(Base topic of its MQTT settings\): missing"):
         profile.complete({})
+    for base in ("evse/+", "evse/#", "evse/"):
+        with pytest.raises(ValueError, match=r"base: .*evse/"):
+            profile.complete({"base": base})
     with pytest.raises(ValueError, match="bass: no parameter of profile openevse; it has base, announce"):
         profile.complete({"base": "a", "bass": "b"})
 

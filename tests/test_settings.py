@@ -857,6 +857,10 @@ def test_ones_own_profile_lies_beside_the_configuration(loaded: Load, tmp_path: 
         ("[{device: {profile: openevse, base: ocpp/x}}]", "ocpp/x/state, which is below the gateway's own prefix"),
         ("[{device: {profile: openevse, base: x}}, {device: {profile: openevse, base: x}}]", "at a/2 as a/1"),
         ("[{device: [{profile: openevse, base: x}, {profile: openevse, base: y}]}]", "has two that switch"),
+        (
+            "[{device: [{profile: shelly-gen2-em, base: x}, {profile: shelly-gen2-pm, base: y}]}]",
+            "has two that count",
+        ),
         ("[{device: {profile: broken.yaml, base: x}}]", 'broken.yaml" cannot be used: read: is missing'),
         ("[{device: {profile: missing.yaml, base: x}}]", "The file cannot be read"),
     ],

@@ -30,9 +30,11 @@ class Connector(Plug):
         return decided(data)
 
     @model_validator(mode="after")
-    def _one_switch(self) -> Connector:
-        if sum(device.read().part == "evse" for device in self.device) > 1:
-            refuse([Finding(("device",), "has two that switch; a connector has one", hidden=True)])
+    def _one_of_each(self) -> Connector:
+        parts = [device.read().part for device in self.device]
+        for part, does in (("evse", "switch"), ("meter", "count")):
+            if sum(one == part for one in parts) > 1:
+                refuse([Finding(("device",), f"has two that {does}; a connector has one", hidden=True)])
         return self
 
 

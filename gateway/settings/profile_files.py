@@ -16,7 +16,10 @@ from gateway.settings.profile_rules import READ_NAMES, ReadFile, below, template
 from gateway.settings.words import Finding, Section, Text, refuse
 from gateway.station.effects import SetPointDocument
 
-_SEND_NAMES = frozenset({*SetPointDocument.__struct_fields__, "timer_s", "seen", "id", "ttl_s"})
+_ALWAYS = frozenset({"seen"})
+_SETPOINT = frozenset(SetPointDocument.__struct_fields__)
+_COMMAND = frozenset({"id", "ttl_s"})
+_TAKEN = _ALWAYS | _SETPOINT | _COMMAND | {"timer_s", "profile"}
 _ARGUMENTS: dict[str, frozenset[str]] = {
     "measure": frozenset({"ref", "context"}),
     "unlock": frozenset(),
@@ -49,7 +52,7 @@ class SendFile(Section):
     def findings(self, parameters: Iterable[str], known: Iterable[str] = ()) -> Iterator[Finding]:
         """What is wrong with it."""
         yield from topic_findings(self.topic, parameters)
-        names = {*_SEND_NAMES, *parameters, *known}
+        names = {*_ALWAYS, *parameters, *known}
         yield from template_findings(("payload",), self.payload, names)
         if self.when is not None:
             yield from template_findings(("when",), self.when, names)
@@ -78,7 +81,7 @@ class KeepaliveFile(Section):
     """The device switches off by itself after `timer_s`, unless it is told again every `every_s`."""
 
     every_s: Annotated[float, Field(ge=5, le=3600)]
-    timer_s: Annotated[float, Field(ge=10, le=7200)]
+    timer_s: Annotated[float, Field(ge=10, le=7200)] | None = None
     send: tuple[SendFile, ...] = ()
 
 
@@ -113,7 +116,7 @@ class ProfileFile(Section):
     read: Annotated[tuple[ReadFile, ...], Field(min_length=1)]
     setpoint: SetpointFile | None = None
     confirm_s: Annotated[float, Field(ge=1, le=60)] = 5.0
-    connect: tuple[SendFile, ...] = ()
+    on_connect: tuple[SendFile, ...] = ()
     commands: dict[Literal["measure", "unlock", "reset", "card_result"], CommandFile] = Field(
         default_factory=dict
     )
@@ -149,7 +152,7 @@ class ProfileFile(Section):
             on=() if setpoint is None else _sends(setpoint.on),
             off=() if setpoint is None else _sends(setpoint.off),
             confirm_s=self.confirm_s,
-            connect=_sends(self.connect),
+            on_connect=_sends(self.on_connect),
             commands={
                 command: model.DeviceCommand(send=_sends(given.send), until=given.until)
                 for command, given in self.commands.items()
@@ -169,7 +172,7 @@ class ProfileFile(Section):
     def _parameter_findings(self) -> Iterator[Finding]:
         before: list[str] = []
         for name, parameter in self.parameters.items():
-            if not name.isidentifier() or name in READ_NAMES | _SEND_NAMES | {"profile"}:
+            if not name.isidentifier() or name in READ_NAMES | _TAKEN:
                 yield Finding(
                     ("parameters", name), "is no name for a parameter, or one that is taken", hidden=True
                 )
@@ -201,15 +204,19 @@ class ProfileFile(Section):
                 )
 
     def _send_findings(self) -> Iterator[Finding]:
+        timed = self.keepalive is not None and self.keepalive.timer_s is not None
+        timer = frozenset({"timer_s"} if timed else ())
         places: list[tuple[Path, tuple[SendFile, ...], frozenset[str]]] = [
-            (("connect",), self.connect, frozenset())
+            (("on_connect",), self.on_connect, timer)
         ]
         if self.setpoint is not None:
-            places += [(("setpoint", key), getattr(self.setpoint, key), frozenset()) for key in ("on", "off")]
+            places += [
+                (("setpoint", key), getattr(self.setpoint, key), _SETPOINT | timer) for key in ("on", "off")
+            ]
         if self.keepalive is not None:
-            places.append((("keepalive", "send"), self.keepalive.send, frozenset()))
+            places.append((("keepalive", "send"), self.keepalive.send, _SETPOINT | timer))
         for command, given in self.commands.items():
-            places.append((("commands", command, "send"), given.send, _ARGUMENTS[command]))
+            places.append((("commands", command, "send"), given.send, _ARGUMENTS[command] | _COMMAND | timer))
             ends = given.until is not None or any(
                 rule.result is not None and rule.result.command == command for rule in self.read
             )
@@ -229,7 +236,7 @@ class ProfileFile(Section):
         if keepalive is not None:
             if self.setpoint is None:
                 yield Finding(("keepalive",), "needs a setpoint", hidden=True)
-            if keepalive.every_s * 2 > keepalive.timer_s:
+            if keepalive.timer_s is not None and keepalive.every_s * 2 > keepalive.timer_s:
                 yield Finding(
                     ("keepalive", "every_s"),
                     f"leaves no room for a lost message; at most half of timer_s ({keepalive.timer_s:g})",

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import UNSET
 from pydantic import Field
 
-from gateway.mqtt.payloads_in import CardPayload, InfoPayload, MeterPayload, ReportPayload, StatusPayload
+from gateway.mqtt.payloads import decode
+from gateway.mqtt.payloads_in import (
+    RESULT_STATUSES,
+    CardPayload,
+    InfoPayload,
+    MeterPayload,
+    ReportPayload,
+    StatusPayload,
+)
 from gateway.mqtt.profiles import model, paths, units
 from gateway.mqtt.profiles.model import CHANNELS, Channel
 from gateway.mqtt.profiles.templates import Template
+from gateway.mqtt.topics import Address
 from gateway.settings.problems import Path, similar
 from gateway.settings.words import Finding, Section, Text
 
@@ -27,6 +37,12 @@ _FIELDS: dict[Channel, frozenset[str]] = {
 }
 _TEXTS = frozenset({"id_token", "serial", "firmware_version", "boot_id", "iccid", "imsi", "id"})
 """Fields that are text even where they look like numbers."""
+_SINGLE: dict[str, frozenset[Any]] = {
+    "availability": frozenset({"online", "offline", True, False}),
+    "confirm": frozenset({True, False}),
+    "result": frozenset(RESULT_STATUSES),
+}
+"""What the words of a map may mean where the fact is none of a channel."""
 _PHASED = frozenset({"current_a", "voltage_v", "power_w", "power_export_w", "power_factor", "reactive_var"})
 
 
@@ -56,6 +72,15 @@ class TakeFile(Section):
         if self.map is None or self.unit is not None:
             yield from judged(("unit",), lambda unit: units.factor(field, unit), self.unit)
 
+    def meanings(self) -> Iterator[tuple[Path, Any]]:
+        """What the words of its map mean, and where that stands."""
+        told: dict[Path, Any] = {("map", word): meaning for word, meaning in (self.map or {}).items()}
+        if self.otherwise is not None:
+            told["otherwise",] = self.otherwise
+        for where, meaning in told.items():
+            if (meant := _meant(meaning)) is not None and meant is not UNSET:
+                yield where, meant
+
     def compiled(self, field: str) -> model.Take:
         """As the gateway uses it."""
         given = self.paths or ((self.path,) if self.path is not None else ())
@@ -84,6 +109,7 @@ class ReadFile(Section):
     topic: Text
     qos: Literal[0, 1] = 1
     retained: Literal["current", "fill", "ignore"] = "fill"
+    changes_only: bool = False
     alive: bool = True
     throttle_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
     path: Text | None = None
@@ -97,6 +123,7 @@ class ReadFile(Section):
     report: dict[str, TakeFile] = Field(default_factory=dict)
     availability: TakeFile | None = None
     confirm: TakeFile | None = None
+    refusal: TakeFile | None = None
     result: ResultFile | None = None
 
     def findings(self, parameters: Iterable[str]) -> Iterator[Finding]:
@@ -113,11 +140,19 @@ class ReadFile(Section):
                     yield Finding((channel, name), f"is no fact of {channel}{near}", hidden=True)
                 else:
                     yield from below((channel, name), take.findings(name, parameters))
-        for name, single in (
-            ("availability", self.availability), ("confirm", self.confirm), ("result", self.result)
-        ):  # fmt: skip
-            if single is not None:
-                yield from below((name,), single.findings(name, parameters))
+                    for where, meaning in take.meanings():
+                        yield from below((channel, name, *where), _fact_findings(channel, name, meaning))
+        for name, single in self._singles():
+            yield from below((name,), single.findings(name, parameters))
+            allowed = _SINGLE.get(name)
+            for where, meaning in single.meanings():
+                if allowed is not None and all(meaning != one for one in allowed):
+                    words = ", ".join(sorted(str(one).lower() for one in allowed))
+                    yield Finding((name, *where), f"is no meaning that it can have; allowed: {words}")
+        if self.changes_only and not (self.card or self.report):
+            yield Finding(
+                ("changes_only",), "is for cards and reports; a state may be said as often as it likes"
+            )
         if self.card and "id_token" not in self.card:
             yield Finding(("card",), "has no id_token", hidden=True)
         if self.report and "kind" not in self.report:
@@ -134,6 +169,7 @@ class ReadFile(Section):
             topic=self.topic,
             qos=self.qos,
             retained=self.retained,
+            changes_only=self.changes_only,
             alive=self.alive,
             throttle_s=self.throttle_s,
             path=None if self.path is None else paths.parsed(self.path),
@@ -143,12 +179,32 @@ class ReadFile(Section):
             takes=takes,
             availability=None if self.availability is None else self.availability.compiled("availability"),
             confirm=None if self.confirm is None else self.confirm.compiled("confirm"),
+            refusal=None if self.refusal is None else self.refusal.compiled("refusal"),
             result=None if self.result is None else (self.result.command, self.result.compiled("result")),
         )
+
+    def _singles(self) -> Iterator[tuple[str, TakeFile]]:
+        for name in ("availability", "confirm", "refusal", "result"):
+            if (single := getattr(self, name)) is not None:
+                yield name, single
 
     def _takes(self, channel: Channel) -> dict[str, TakeFile]:
         takes: dict[str, TakeFile] = getattr(self, channel)
         return takes
+
+
+def _fact_findings(channel: Channel, name: str, meaning: Any) -> Iterator[Finding]:
+    """What our contract says of a fact that is the same whenever a word is told."""
+    if name in units.FIELD_UNITS or name == "age_s":
+        return  # a number, converted before the contract sees it
+    document = {"id_token": "x", "kind": "x"} if channel in ("card", "report") else {}
+    decoded = decode(
+        Address("check", 0 if channel == "info" else 1, channel),
+        msgspec.json.encode({**document, name: meaning}),
+        arrived_at=0.0,
+    )
+    for problem in decoded.problems:
+        yield Finding((), f"cannot be meant: {problem}", hidden=True)
 
 
 def below(where: Path, findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -71,10 +71,10 @@ def found_profile(name: str, beside: FilePath) -> Profile:
 def warnings(profile: Profile) -> list[str]:
     """What is allowed and yet dangerous or of no use."""
     told = []
-    if profile.switches and profile.keepalive is None:
+    if profile.switches and (profile.keepalive is None or profile.keepalive.timer_s is None):
         told.append(
             "It switches, and nothing switches it off when the gateway, the broker or the network is lost: what was on "
-            "stays on. If the device has an auto-off timer, use it: keepalive."
+            "stays on. If the device has an auto-off timer, use it: keepalive with timer_s."
         )
     if profile.on and not any(rule.confirm is not None for rule in profile.rules):
         told.append(

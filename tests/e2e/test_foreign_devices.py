@@ -215,7 +215,7 @@ async def test_its_own_card_starts_a_go_e(tmp_path: Path) -> None:
             assert not message.retain
             return message.json()
 
-        await say(car=1, err=0, alw=False, eto=333661, rbt=498429772)
+        await say(car=1, err=0, alw=False, lri=None, eto=333661, rbt=498429772)
         assert 1 == await told("frc")
         await site.view("garage/1/state", status="Available", online=True)
         await say(car=3)
@@ -228,6 +228,14 @@ async def test_its_own_card_starts_a_go_e(tmp_path: Path) -> None:
         started = await site.started()
         await site.view("garage/1/state", status="Charging", limit_device_a=16.0)
 
+        assert "ok" == (await site.ask("limit", "9.7"))["status"]
+        assert 9 == await told("amp")
+        assert 2 == await told("frc")
+        # A charger that connects anew says all its keys again, the last card too: nobody showed it.
+        await say(lri="04A2B3C4D5E6F7", alw=True, car=2, eto=334000, acu=9)
+        await site.view("garage/1/state", status="Charging", limit_device_a=9.0)
+        assert [] == [m for m in goe.received(f"{base}/frc/set") if m.json() == 1][1:]
+
         assert "ok" == (await site.ask("stop"))["status"]
         assert 1 == await told("frc")
         await say(alw=False, car=4, eto=335000.5, nrg=[230, 230, 230, 0, 0, 0, 0, 0, 0, 0, 0, 0])
@@ -235,6 +243,57 @@ async def test_its_own_card_starts_a_go_e(tmp_path: Path) -> None:
 
         assert "04A2B3C4D5E6F7" == started.payload["idTag"]
         assert (333661, 335000) == (started.payload["meterStart"], ended.payload["meterStop"])
+
+
+async def test_a_card_at_a_tasmota_reader_switches_a_zigbee_plug(tmp_path: Path) -> None:
+    """Two devices of two makers are one connector: card, start, readings, the same card, stop."""
+    base = "zigbee2mqtt/garage/plug"
+    devices = [
+        {"profile": "zigbee2mqtt-plug", "base": base, "parameters": {"on_time": "180"}},
+        {"profile": "tasmota-rfid", "base": "rfid-garage"},
+    ]
+    policy = {"end_timeout_s": 5, "card_debounce_s": 0}
+    station = {"connectors": [{"device": devices}], "policy": policy}
+    async with Site(tmp_path, "2.0.1", station=station) as site, TestClient(site.broker.port) as z2m:
+        await z2m.subscribe(f"{base}/+")
+
+        async def told(name: str) -> dict[str, Any]:
+            message = await z2m.next(f"{base}/{name}")
+            assert not message.retain
+            document: dict[str, Any] = message.json()
+            return document
+
+        async def card() -> None:
+            rc522 = {"UID": "BA839D07", "Data": "", "Type": "MIFARE 1KB"}
+            await z2m.publish("tele/rfid-garage/SENSOR", {"Time": "2021-01-23T13:10:50", "RC522": rc522})
+
+        await z2m.publish("zigbee2mqtt/bridge/state", {"state": "online"}, retain=True)
+        await z2m.publish(f"{base}/availability", {"state": "online"}, retain=True)
+        assert {"state": ""} == await told("get")
+        await z2m.publish(base, {"state": "OFF", "power": 0, "current": 0, "energy": 1.92, "voltage": 233})
+        await z2m.publish("tele/rfid-garage/LWT", "Online", retain=True)
+        await site.view("garage/1/state", status="Available", online=True, energized=False)
+
+        z2m.forget()
+        await card()
+        assert {"state": "ON", "on_time": 180} == await told("set")
+        await z2m.publish(base, {"state": "ON", "power": 2300, "current": 10, "energy": 1.92, "voltage": 230})
+        started = await site.started()
+        await site.view("garage/1/state", status="Charging")
+        await z2m.publish(base, {"state": "ON", "power": 2310, "current": 10, "energy": 2.42, "voltage": 230})
+        await site.view("garage/1/meter/state", energy_import_wh=2420.0)
+
+        z2m.forget()
+        await card()
+        assert {"state": "OFF"} == await told("set")
+        await z2m.publish(base, {"state": "OFF", "power": 0, "current": 0, "energy": 2.43, "voltage": 233})
+        ended = await site.ended()
+
+        (record,) = site.csms.ledger.transactions("CP1")
+        assert record.complete
+        assert (1920.0, 2430.0) == (record.meter_start_wh, record.meter_stop_wh)
+        assert "BA839D07" == started.payload["idToken"]["idToken"]
+        assert "StopAuthorized" == ended.payload["triggerReason"]
 
 
 async def test_a_station_that_only_reports_leaves_a_foreign_device_alone(tmp_path: Path) -> None:

@@ -179,6 +179,28 @@ def test_the_devices_of_a_station_are_introduced_together() -> None:
     assert ("OpenEVSE", ("measure", "reset")) == (announced.info.vendor, announced.info.commands)
 
 
+def test_where_a_meter_stands_beside_a_charger_it_alone_counts() -> None:
+    """Two registers of one connector would be none; what the charger derives from its own reading stands."""
+    meter = found_profile("shelly-gen2-em", NOWHERE)
+    world = World()
+    fleet = world.fleet(binding("garage"), binding("garage", 1, "em", meter), binding("garage", 2, "p2"))
+    reading = '{"output":true,"apower":2300,"aenergy":{"total":5},"temperature":{"tC":40}}'
+    for base in ("plug", "p2"):
+        fleet.arrived(arrived(f"{base}/status/switch:0", reading))
+    fleet.arrived(arrived("em/status/em1data:0", '{"total_act_energy":7000}'))
+
+    events = world.events("garage")
+    assert [
+        (1, {"temperature_c": 40.0}),
+        (2, {"power_w": 2300.0, "temperature_c": 40.0, "energy_import_wh": 5.0}),
+        (1, {"energy_import_wh": 7000.0}),
+    ] == [(event.n, event.values) for event in events if isinstance(event, MeterSampled)]
+    charging = [
+        event for event in events if isinstance(event, StatusReported) and event.facts.charging is True
+    ]
+    assert [1, 2] == [event.n for event in charging]
+
+
 def test_a_command_goes_to_who_knows_it() -> None:
     """For the whole station to each of them; what nobody knows is answered once."""
     world = World()

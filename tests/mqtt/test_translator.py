@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.mqtt.profiles import paths, units
 from gateway.mqtt.profiles.templates import Template, TemplateFailed
-from gateway.mqtt.profiles.translator import Fact, Heard, Instant, Said, Translator
-from gateway.settings.profiles import load_profile
+from gateway.mqtt.profiles.translator import Fact, Heard, Instant, Said, Translator, encoded
+from gateway.settings.profiles import found_profile, load_profile, shipped_names
 from gateway.station.effects import Command, SetPointDocument
 
 Make = Callable[..., Translator]
@@ -94,6 +97,15 @@ def test_units_are_converted_once_and_tenths_stay_tenths(
         ("0123", {"card": {"id_token": {}}}, {"id_token": "0123"}),
         ('"04:E3"', {"card": {"id_token": {"template": "{{ value | replace(':', '') }}"}}}, {"id_token": "04E3"}),
         ("7", {"meter": {"power_w": {"template": "{{ value_json * 2 }}", "unit": "W"}}}, {"power_w": 14}),
+        ("7", {"meter": {"power_w": {"template": "{{ value | float * 2 }}", "unit": "W"}}}, {"power_w": 14}),
+        ("1", {"status": {"plugged": {"template": "{{ value == '1' }}"}}}, {"plugged": True}),
+        ("true", {"status": {"plugged": {"template": "{{ value == 'true' }}"}}}, {"plugged": True}),
+        ("x", {"meter": {"power_w": {"template": "{{ value | float(-1) }}", "unit": "W"}}}, {"power_w": -1}),
+        ('{"a":5}', {"meter": {"power_w": {"template": "{{ value_json.a }}", "unit": "W"}}}, {"power_w": 5}),
+        ('{"a":{"b":5}}', {"path": "a", "status": {"phases": {"template": "{{ value.b }}"}}}, {"phases": 5}),
+        ("1E9", {"card": {"id_token": {"template": "{{ value | upper }}"}}}, {"id_token": "1E9"}),
+        ('{"uid":12345678}', {"card": {"id_token": {"path": "uid"}}}, {"id_token": "12345678"}),
+        ("1" + 400 * "0", {"meter": {"power_w": {"unit": "mW"}}}, {"power_w": None}),
     ],
 )  # fmt: skip
 def test_a_payload_means_what_its_rule_says(
@@ -101,14 +113,40 @@ def test_a_payload_means_what_its_rule_says(
 ) -> None:
     (told,) = said(made(rule), payload)
 
-    assert fact == {key: value for key, value in told.document.items() if key != "id_token"} | {
-        key: str(value) for key, value in told.document.items() if key == "id_token"
-    }
+    assert fact == told.document
 
 
 @pytest.mark.parametrize("payload", ["{}", '{"other":1}', "[]", "7", "", "not json"])
 def test_what_is_not_there_says_nothing(made: Make, payload: str) -> None:
     assert [] == said(made({"meter": {"power_w": {"path": "a.b", "unit": "W"}}}), payload)
+
+
+@pytest.mark.parametrize("template", ["{{ value | float }}", "{{ value | int }}", "{{ value_json.a }}"])
+def test_what_is_no_number_is_no_zero(made: Make, template: str) -> None:
+    """It is reported; a register of 0 that nobody sent would be a lie."""
+    translator = made({"meter": {"energy_import_wh": {"template": template, "unit": "Wh"}}})
+    told = translator.heard(Heard("box/t", b"unavailable"), at(0))
+
+    assert [] == told.facts
+    assert "energy_import_wh: the template" in told.problems[0]
+
+
+@pytest.mark.parametrize("payload", ["null", '""', ""])
+def test_no_card_is_no_card(made: Make, payload: str) -> None:
+    """Neither as it is nor by a template."""
+    assert [] == said(made({"card": {"id_token": {}}}), payload)
+    assert [] == said(made({"card": {"id_token": {"template": "{{ value }}"}}}), payload)
+
+
+def test_of_a_partial_document_the_phases_that_it_leaves_out_are_as_they_were(made: Make) -> None:
+    """Without overlay they are not known."""
+    meter = {"meter": {"voltage_v": {"paths": ["a", "b", "c"], "unit": "V"}}}
+    overlaid, single = made({**meter, "overlay": "x"}), made(meter)
+    said(overlaid, '{"a":230,"b":231}')
+
+    assert [Fact("meter", {"voltage_v": [230, 232, None]})] == said(overlaid, '{"b":232}')
+    assert [] == said(overlaid, '{"d":1}')
+    assert [Fact("meter", {"voltage_v": [None, 232, None]})] == said(single, '{"b":232}')
 
 
 def test_bytes_that_are_no_text_are_reported(made: Make) -> None:
@@ -173,6 +211,50 @@ def test_a_stored_card_is_never_a_gesture(made: Make) -> None:
     assert fact.retained
 
 
+def test_a_stored_copy_is_never_held_back_until_it_looks_live(made: Make) -> None:
+    """A throttle is for what is said live."""
+    translator = made({"meter": {"power_w": {"unit": "W"}}, "throttle_s": 10})
+    said(translator, "5", 0)
+
+    assert [Fact("meter", {"power_w": 4}, retained=True)] == said(translator, "4", 1, retained=True)
+    assert None is translator.deadline()
+
+
+def test_of_a_card_that_is_kept_as_a_state_only_a_change_is_a_gesture(made: Make) -> None:
+    """A device that connects anew says its last card again, and the broker passes it on as live."""
+    translator = made({"card": {"id_token": {}}, "retained": "ignore", "changes_only": True})
+
+    assert [] == said(translator, "04A2", retained=True)
+    assert [] == said(translator, "04A2")
+    assert [Fact("card", {"id_token": "04B3"})] == said(translator, "04B3")
+    translator.lost()
+    translator.connected(at(5))
+    assert [] == said(translator, "04C4", 6)
+
+
+def test_a_device_is_there_when_none_of_its_sources_says_that_it_is_not(made: Make) -> None:
+    """A bridge and the device behind it; a live word of the device settles it."""
+    states = {"map": {"on": "online", "off": "offline"}}
+    read = [
+        {"topic": "box/bridge", "availability": states},
+        {"topic": "box/t", "availability": states},
+        {"topic": "box/power", "meter": {"power_w": {"unit": "W"}}},
+    ]
+    translator = made({}, read=read)
+
+    def told(topic: str, payload: str) -> list[Any]:
+        facts = translator.heard(Heard(f"box/{topic}", payload.encode()), at(0)).facts
+        return [fact.document["state"] for fact in facts if fact.channel == "availability"]
+
+    assert ["online"] == told("bridge", "on")
+    assert ["offline"] == told("t", "off")
+    assert [] == told("bridge", "on")
+    assert ["online"] == told("t", "on")
+    assert ["offline"] == told("bridge", "off")
+    assert ["online"] == told("power", "5")
+    assert ["offline"] == told("t", "off")
+
+
 # ------------------------------------------------------------------ cards with an age
 
 
@@ -193,6 +275,18 @@ def test_a_card_that_is_told_by_its_age_is_one_gesture(made: Make) -> None:
     assert [] == seen(20_400, 30)
     assert [at(39.8).wall] == seen(200, 40)
     assert [] == said(made(rule), '[{"tag_id":"04E3","last_seen":22724083}]', 50)
+
+
+def test_a_card_that_was_shown_before_anybody_listened_is_no_gesture(made: Make) -> None:
+    """It may have been acted upon before the gateway was restarted; a clock that is set changes nothing."""
+    rule = {"card": {"id_token": {"path": "tag"}, "age_s": {"path": "age", "unit": "s"}}}
+    translator = made(rule)
+
+    assert [] == said(translator, '{"tag":"04E3","age":3}', 1)
+    later = Instant(at(2).wall + 3600, at(2).monotonic)
+    assert [] == translator.heard(Heard("box/t", b'{"tag":"04E3","age":4}'), later).facts
+    for age in ('"nan"', "-5", "true", "31"):
+        assert [] == said(translator, f'{{"tag":"04E4","age":{age}}}', 20)
 
 
 # ------------------------------------------------------------------ time
@@ -250,6 +344,57 @@ def test_an_off_is_repeated_until_it_is_obeyed_and_an_on_is_not_forced(made: Mak
     assert [(1005, "1"), (1015, "1")] == told_until(2000)
 
 
+def test_a_dead_mans_handle_does_not_contradict_who_switched_off_by_hand(made: Make) -> None:
+    """It goes on when the output is on again."""
+    translator = made(CONFIRM, keepalive={"every_s": 60, "timer_s": 180}, confirm_s=1, **SWITCH)
+    translator.setpoint(wanted(), at(0))
+    said(translator, "1", 1)
+    assert ["1"] == sent(translator.elapsed(at(61)))
+    said(translator, "0", 70)
+    while (due := translator.deadline()) is not None and due < at(100).monotonic:
+        translator.elapsed(at(due - 100))
+
+    assert [] == sent(translator.elapsed(at(200)))
+    said(translator, "1", 201)
+    assert ["1"] == sent(translator.elapsed(at(300)))
+
+
+def test_a_device_that_is_gone_has_no_charge_that_ends(made: Make) -> None:
+    """Its silence would be broken by a word of our own."""
+    translator = made(
+        {"meter": {"power_w": {"unit": "W"}}}, silence_s=20, charging_from_power={"after_s": 30}
+    )
+    said(translator, "2300", 0)
+    said(translator, "0", 1)
+
+    assert [Fact("availability", {"state": "offline"})] == translator.elapsed(at(21)).facts
+    assert None is translator.deadline()
+
+
+def test_an_output_that_is_off_does_not_charge_whatever_was_measured_last(made: Make) -> None:
+    rule = {
+        "status": {"energized": {"path": "on"}},
+        "confirm": {"path": "on"},
+        "meter": {"power_w": {"path": "w", "unit": "W"}},
+    }
+    translator = made(rule, charging_from_power={}, **SWITCH)
+    charging = [fact for fact in said(translator, '{"on":true,"w":2300}') if "charging" in fact.document]
+    off = said(translator, '{"on":false,"w":2300}', 1) + said(translator, '{"on":false,"w":2300}', 2)
+
+    assert [Fact("status", {"charging": True})] == charging
+    assert [Fact("status", {"charging": False})] == [fact for fact in off if "charging" in fact.document]
+
+
+def test_a_refusal_is_reported_in_the_devices_words(made: Make) -> None:
+    """Not one that the broker kept."""
+    translator = made({"refusal": {"path": "error"}})
+
+    (problem,) = translator.heard(Heard("box/t", b'{"error":"read only"}'), at(0)).problems
+    assert 'the device refuses what it was told: "read only"' == problem
+    assert [] == translator.heard(Heard("box/t", b'{"error":"read only"}', retained=True), at(0)).problems
+    assert [] == translator.heard(Heard("box/t", b'{"ok":1}'), at(0)).problems
+
+
 def test_every_off_is_said_and_a_new_epoch_says_everything_anew(made: Make) -> None:
     translator = made(CONFIRM, **SWITCH)
 
@@ -278,3 +423,27 @@ def test_a_result_of_the_device_answers_the_command(made: Make) -> None:
     assert ["c-1"] == sent(translator.command(Command(1, "unlock", "c-1", 20, {}), at(0)))
     assert [Fact("result", {"id": "c-1", "status": "rejected"})] == said(translator, "no such key")
     assert [] == said(translator, "success")
+
+
+_SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+_KEYS = st.sampled_from(
+    ["id", "output", "apower", "aenergy", "ret_aenergy", "total", "tag_id", "last_seen", "ENERGY", "Total"]
+)
+_JSON = st.recursive(
+    _SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_KEYS, inner, max_size=4), max_leaves=8
+)  # fmt: skip
+
+
+@given(name=st.sampled_from(shipped_names()), data=st.data())
+def test_whatever_a_device_says_is_read_or_reported(name: str, data: st.DataObject) -> None:
+    """No message makes a profile fail, and all that follows can be encoded."""
+    profile = found_profile(name, Path("/nowhere"))
+    translator = Translator(profile, profile.complete({"base": "box"}))
+    translator.connected(at(0))
+    topics = st.sampled_from(sorted(translator.subscriptions()))
+    payloads = st.binary(max_size=20) | _JSON.map(lambda value: json.dumps(value).encode())
+    for topic, payload, retained in data.draw(
+        st.lists(st.tuples(topics, payloads, st.booleans()), max_size=4)
+    ):
+        for fact in translator.heard(Heard(topic, payload, retained), at(0)).facts:
+            assert isinstance(json.loads(encoded(fact)), dict)

@@ -21,6 +21,8 @@ from gateway.mqtt.topics import Address, Subscription
 from gateway.station.effects import Command, SetPoint
 from gateway.station.events import Event
 
+_NOT_METERED = ("temperature_c", "soc_percent")
+"""What a charger says of itself although a meter beside it counts: two registers would be none."""
 _SOONEST_S = 0.005
 """A deadline that has passed already is looked at after this; the loop must breathe."""
 
@@ -75,6 +77,10 @@ class Fleet:
             self._by_station[binding.station].append(device)
             for topic in device.translator.subscriptions():
                 self._by_topic[topic].append(device)
+        for place, devices in self._by_place.items():
+            metered = place[1] > 0 and any(device.profile.part == "meter" for device in devices)
+            for device in devices:
+                device.metered = not metered or device.profile.part != "evse"
 
     # -------------------------------------------------------------- the broker
 
@@ -150,6 +156,11 @@ class Fleet:
             name = device.profile.part
         elif channel == "status" and n == 0:
             return None
+        elif channel == "meter" and not device.metered:
+            inside = {key: value for key, value in fact.document.items() if key in _NOT_METERED}
+            if not inside:
+                return None
+            fact = fact._replace(document=inside)
         decoded = decode(
             Address(device.station, n, channel, name),
             encoded(fact),
@@ -241,7 +252,7 @@ def foreign_topics(bindings: Iterable[Binding]) -> Foreign:
 class _Device:
     """A translator at its place."""
 
-    __slots__ = ("due", "info", "n", "name", "profile", "station", "translator", "zone")
+    __slots__ = ("due", "info", "metered", "n", "name", "profile", "station", "translator", "zone")
 
     def __init__(self, binding: Binding, zone: tzinfo) -> None:
         self.station = binding.station
@@ -250,6 +261,8 @@ class _Device:
         self.translator = Translator(binding.profile, binding.parameters)
         self.zone = zone
         self.name = f"{binding.station}/{binding.n} ({binding.profile.name})"
+        self.metered = True
+        """Its readings count: no meter stands beside it."""
         self.due: float | None = None
         """The entry of the heap that counts for it."""
         self.info: dict[str, Any] = {}

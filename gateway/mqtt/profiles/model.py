@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from gateway.mqtt.profiles.paths import Path
+from gateway.mqtt.profiles.paths import Path, placeholders
 from gateway.mqtt.profiles.templates import Template
 from gateway.mqtt.profiles.units import Factor
 
@@ -43,6 +43,8 @@ class Rule(Struct, frozen=True, eq=False, kw_only=True):
     retained: Literal["current", "fill", "ignore"] = "fill"
     """A stored copy is as good as a live message once the device is known to be there; it only fills what is
     unknown (the contract's rule); or it is not looked at."""
+    changes_only: bool = False
+    """What was there first, or is said again, is no gesture: the device keeps its last card as a state."""
     alive: bool = True
     """Its live messages prove that the device is there."""
     throttle_s: float = 0.0
@@ -59,6 +61,8 @@ class Rule(Struct, frozen=True, eq=False, kw_only=True):
     availability: Take | None = None
     confirm: Take | None = None
     """true or false: the device's read-back of what it was told, on or off."""
+    refusal: Take | None = None
+    """What the device says against something that it was told; nothing where it took it."""
     result: tuple[str, Take] | None = None
     """(command, what became of it): the device answers."""
 
@@ -84,8 +88,8 @@ class Keepalive(Struct, frozen=True, kw_only=True):
     """A dead man's handle: the device switches off by itself unless it is told again."""
 
     every_s: float
-    timer_s: float
-    """The device's own timer; templates see it as `timer_s`."""
+    timer_s: float | None = None
+    """The device's own timer; templates see it as `timer_s`. None: it has none, and is told again all the same."""
     send: tuple[Send, ...] = ()
     """Empty: what switches on."""
 
@@ -125,7 +129,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     on: tuple[Send, ...] = ()
     off: tuple[Send, ...] = ()
     confirm_s: float = 5.0
-    connect: tuple[Send, ...] = ()
+    on_connect: tuple[Send, ...] = ()
     """Asks a device that does not retain its state for it."""
     commands: Mapping[str, DeviceCommand] = {}
     keepalive: Keepalive | None = None
@@ -145,7 +149,7 @@ class Profile(Struct, frozen=True, kw_only=True):
         """Everything that may be said to such a device."""
         kept = self.keepalive.send if self.keepalive is not None else ()
         ordered = [send for command in self.commands.values() for send in command.send]
-        return (*self.on, *self.off, *self.connect, *kept, *ordered)
+        return (*self.on, *self.off, *self.on_connect, *kept, *ordered)
 
     def complete(self, given: Mapping[str, str]) -> dict[str, str]:
         """All parameters of one device, defaults filled in; ValueError names those that are missing or unknown."""
@@ -163,4 +167,14 @@ class Profile(Struct, frozen=True, kw_only=True):
         for name, parameter in self.parameters.items():
             if name not in values and parameter.default is not None:
                 values[name] = parameter.default.text(values)
+        in_topics = self._in_topics()
+        for name in (name for name in self.parameters if name in in_topics):
+            if any(sign in values[name] for sign in "+#\0"):
+                raise ValueError(f'{name}: "{values[name]}" has a sign that no topic can have: + # or NUL')
+            if values[name].endswith("/"):
+                raise ValueError(f'{name}: "{values[name]}" ends with /; the profile adds what follows')
         return {name: values[name] for name in self.parameters}
+
+    def _in_topics(self) -> set[str]:
+        topics = [rule.topic for rule in self.rules] + [send.topic for send in self.sends()]
+        return {name for topic in topics for name in placeholders(topic)}

@@ -29,6 +29,8 @@ class Findings(Struct):
     availability: bool | None = None
     confirm: bool | None = None
     result: str | None = None
+    refusal: str | None = None
+    """What the device says against something that it was told."""
     problems: list[str] = field(default_factory=list)
 
 
@@ -36,8 +38,11 @@ class _Said(Struct):
     """The parts that takes choose from."""
 
     value: Any
-    text: str
     whole: Any
+    """All of it, with what was known before where documents are partial: `value_json`."""
+    text: str | None
+    """The payload as it came, quotes aside, where nothing was chosen from it: `value`, as Home Assistant has it."""
+    partial: bool = False
 
 
 def read(rule: Rule, payload: bytes, memory: Memory, parameters: Mapping[str, str]) -> Findings:
@@ -64,10 +69,11 @@ def read(rule: Rule, payload: bytes, memory: Memory, parameters: Mapping[str, st
         memory.seen[rule.remember] = value
     known = {**parameters, "seen": memory.seen}
     if not rule.each:
-        _read_one(rule, _Said(value, text, whole), known, findings)
+        plain = None if rule.path is not None else value if isinstance(value, str) else text
+        _read_one(rule, _Said(value, whole, plain, rule.overlay is not None), known, findings)
     elif isinstance(value, list):
         for entry in value[:_MOST_ENTRIES]:
-            _read_one(rule, _Said(entry, text, whole), known, findings)
+            _read_one(rule, _Said(entry, whole, None), known, findings)
     else:
         findings.problems.append("the payload is no list")
     return findings
@@ -92,6 +98,9 @@ def _read_one(rule: Rule, said: _Said, known: dict[str, Any], findings: Findings
     if rule.result is not None:
         value = _taken("result", rule.result[1], said, known, findings)
         findings.result = None if value in (UNSET, None) else str(value)
+    if rule.refusal is not None:
+        value = _taken("refusal", rule.refusal, said, known, findings)
+        findings.refusal = None if value in (UNSET, None) else _shown(value)
 
 
 def _truth(name: str, take: Take, said: _Said, known: dict[str, Any], findings: Findings) -> bool | None:
@@ -109,17 +118,25 @@ def _truth(name: str, take: Take, said: _Said, known: dict[str, Any], findings: 
 def _taken(name: str, take: Take, said: _Said, known: dict[str, Any], findings: Findings) -> Any:
     """The value of one field; UNSET: the message says nothing about it."""
     if len(take.paths) > 1:
-        phases = [
-            _converted(name, take, found(said.value, path, known), said, known, findings)
-            for path in take.paths
-        ]
-        if all(phase is UNSET for phase in phases):
-            return UNSET
-        return [None if phase is UNSET else phase for phase in phases]
-    value = said.text.strip('"') if take.as_text else said.value
+        return _phases(name, take, said, known, findings)
     if take.paths:
         value = found(said.value, take.paths[0], known)
+    elif take.template is not None and said.text is not None:
+        value = said.text
+    else:
+        value = said.value
     return _converted(name, take, value, said, known, findings)
+
+
+def _phases(name: str, take: Take, said: _Said, known: dict[str, Any], findings: Findings) -> Any:
+    """L1, L2, L3; of a partial document those that it leaves out are as they were."""
+    values = [found(said.value, path, known) for path in take.paths]
+    if all(value is UNSET for value in values):
+        return UNSET
+    if said.partial:
+        values = [found(said.whole, path, known) for path in take.paths]
+    phases = [_converted(name, take, value, said, known, findings) for value in values]
+    return [None if phase is UNSET else phase for phase in phases]
 
 
 def _converted(
@@ -128,13 +145,16 @@ def _converted(
     if value is UNSET:
         return UNSET
     if take.template is not None:
+        template = take.template.word if take.as_text else take.template.value
         try:
-            value = take.template.value({**known, "value": value, "value_json": said.whole})
+            value = template({**known, "value": value, "value_json": said.whole})
         except TemplateFailed as error:
             findings.problems.append(f"{name}: {error}")
             return UNSET
         if value is UNSET:
             return UNSET
+    elif take.as_text:
+        value = _as_text(value, None if take.paths else said.text)
     if take.map is not None:
         word = _word(value)
         if take.closed and word not in take.map and value is not None:
@@ -145,6 +165,15 @@ def _converted(
             return [take.factor.of(phase) for phase in value]
         return take.factor.of(value)
     return value
+
+
+def _as_text(value: Any, text: str | None) -> Any:
+    """Text whatever it looks like: 12E45678 is a card, not a number; null is none."""
+    if value is None or isinstance(value, str):
+        return value
+    if text is not None:
+        return text
+    return str(value) if isinstance(value, int) else value
 
 
 def _word(value: Any) -> str:

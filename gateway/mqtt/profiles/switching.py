@@ -108,7 +108,10 @@ class Switching:
                 return self._speak(now)
         if keepalive is not None and self._keep_at is not None and now >= self._keep_at:
             self._keep(now)
-            return (keepalive.send or self._profile.on, asdict(wanted))
+            if (
+                self._output is not False
+            ):  # Somebody who switched it off by hand is not contradicted for ever.
+                return (keepalive.send or self._profile.on, asdict(wanted))
         return None
 
     def _speak(self, now: float) -> Spoken:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, meta
 from jinja2 import Template as Compiled
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from msgspec import UNSET
 
 MOST_CHARACTERS = 65536
-_WORDS: dict[str, Any] = {"": UNSET, "None": None, "True": True, "False": False}
+_WORDS: dict[str, Any] = {"": UNSET, "None": None, "null": None, "True": True, "False": False}
 
 
 class TemplateFailed(ValueError):
@@ -22,8 +22,30 @@ def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
+def _float(value: Any, *default: Any) -> Any:
+    """As in Home Assistant: without a default, what is no number fails. A zero that nobody sent is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, UndefinedError):
+        if default:
+            return default[0]
+        raise
+
+
+def _int(value: Any, *default: Any) -> Any:
+    """Towards zero; like `float` else."""
+    try:
+        return int(float(value))
+    except (TypeError, ValueError, OverflowError, UndefinedError):
+        if default:
+            return default[0]
+        raise
+
+
 _environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, cache_size=0)
 _environment.filters["json"] = _json
+_environment.filters["float"] = _float
+_environment.filters["int"] = _int
 
 
 class Template:
@@ -56,10 +78,17 @@ class Template:
 
         Nothing at all is UNSET: the template has nothing to say. Raises TemplateFailed.
         """
+        text = self.word(known)
+        if not isinstance(text, str):
+            return text
+        return json_or_text(text)
+
+    def word(self, known: dict[str, Any]) -> Any:
+        """The rendered text as it is, `True`, `False` and `None` of Jinja2 aside; nothing at all is UNSET."""
         text = self.text(known)
         if text in _WORDS:
             return _WORDS[text]
-        return json_or_text(text)
+        return text
 
 
 def json_or_text(text: str) -> Any:

@@ -9,6 +9,8 @@ import msgspec
 from msgspec import Struct, field
 
 from gateway.mqtt.encoding import Outgoing
+from gateway.mqtt.profiles.cards import Cards
+from gateway.mqtt.profiles.charging import Charging
 from gateway.mqtt.profiles.model import GESTURES, Channel, Profile, Rule, Send
 from gateway.mqtt.profiles.paths import filled
 from gateway.mqtt.profiles.reading import Findings, Memory, read
@@ -18,10 +20,6 @@ from gateway.station.effects import Command, SetPointDocument
 
 PULSE_S = 240.0
 """A device that is known to be there is said to be so this often: the core gives up on silence a little later."""
-CARD_MAX_AGE_S = 30.0
-_SAME_CARD_S = 2.0
-"""Ages are told in steps, and take their time on the way: what was shown within this is the same gesture."""
-_MOST_CARDS = 64
 _MEASURE_S = 30.0
 
 
@@ -62,8 +60,8 @@ class Translator:
     """The device at one connector. Pure: the time is given, `deadline()` says when to call `elapsed`."""
 
     __slots__ = (
-        "_cards", "_charging", "_held", "_info", "_last_read", "_low_since", "_measure", "_memory", "_online",
-        "_parameters", "_pending", "_pulse_at", "_rules", "_silent_at", "_switching", "_up", "_waiting", "profile",
+        "_cards", "_charging", "_held", "_info", "_kept", "_last_read", "_measure", "_memory", "_online", "_parameters",
+        "_pending", "_presence", "_pulse_at", "_rules", "_silent_at", "_switching", "_up", "_waiting", "profile",
     )  # fmt: skip
 
     def __init__(self, profile: Profile, parameters: Mapping[str, str]) -> None:
@@ -75,6 +73,8 @@ class Translator:
             topic = filled(rule.topic, parameters)
             self._rules[topic] = (*self._rules.get(topic, ()), rule)
         self._switching = Switching(profile)
+        self._cards = Cards()
+        self._charging = Charging(profile.charging_from_power)
         self._info: dict[str, Any] = dict(profile.info)
         if profile.commands:
             self._info["commands"] = sorted(profile.commands)
@@ -86,6 +86,10 @@ class Translator:
         """The gateway has introduced itself on this connection."""
         self._memory = Memory()
         self._online: bool | None = None
+        self._presence: dict[Rule, bool] = {}
+        """What each source says of that: it is there when none of them says that it is not."""
+        self._kept: dict[Rule, bytes] = {}
+        """The last copy of what is only a gesture when it changes."""
         self._held: dict[Rule, bytes] = {}
         """Stored copies that count once the device is known to be there."""
         self._waiting: dict[Rule, bytes] = {}
@@ -93,9 +97,7 @@ class Translator:
         self._last_read: dict[Rule, float] = {}
         self._silent_at: float | None = None
         self._pulse_at: float | None = None
-        self._charging: bool | None = None
-        self._low_since: float | None = None
-        self._cards: dict[str, float] = {}
+        self._charging.forget()
         self._measure: tuple[str, float] | None = None
         self._pending: dict[str, str] = {}
 
@@ -117,14 +119,16 @@ class Translator:
         self._up = True
         if self._info:
             said.facts.append(Fact("info", self._info))
-        self._send(self.profile.connect, {}, said)
+        self._send(self.profile.on_connect, {}, said)
         self._switching.connected(now.monotonic)
+        self._cards.listen(now.monotonic)
         return said
 
     def lost(self) -> None:
         """What the device says now is not heard."""
         self._forget()
         self._switching.lost()
+        self._cards.lost()
 
     # -------------------------------------------------------------- what the device says
 
@@ -133,19 +137,28 @@ class Translator:
         said = Said()
         for rule in self._rules.get(message.topic, ()):
             stored = message.retained or message.backlog
+            changed = not rule.changes_only or self._changed(rule, message.payload)
             if stored and rule.retained == "ignore":
                 continue
             if not stored and rule.alive and rule.availability is None:
                 self._alive(said, now)
+            if not changed:
+                continue
             if rule.availability is not None or GESTURES & rule.takes.keys():
                 self._read(rule, message.payload, said, now, retained=message.retained)
             elif stored and rule.retained == "current" and self.profile.knows_presence and not self._online:
                 self._held[rule] = message.payload
-            elif self._too_soon(rule, message.payload, now):
+            elif not stored and self._too_soon(rule, message.payload, now):
                 continue
             else:
                 self._read(rule, message.payload, said, now, retained=stored and rule.retained == "fill")
         return said
+
+    def _changed(self, rule: Rule, payload: bytes) -> bool:
+        """A device that keeps its last card says it again whenever it connects; the first copy is no gesture."""
+        known = self._kept.get(rule)
+        self._kept[rule] = payload
+        return known is not None and known != payload
 
     def _too_soon(self, rule: Rule, payload: bytes, now: Instant) -> bool:
         if rule.throttle_s <= 0:
@@ -162,16 +175,22 @@ class Translator:
         findings = read(rule, payload, self._memory, self._parameters)
         said.problems += findings.problems
         if findings.availability is not None:
-            self._set_online(findings.availability, said, now)
+            self._presence[rule] = findings.availability
+            self._set_online(all(self._presence.values()), said, now)
+        if findings.confirm is not None and not retained:
+            self._charging.output = findings.confirm
         for channel, document in findings.documents:
             if channel == "card":
-                self._card(document, said, now, retained=retained)
+                card = self._cards.gesture(document, now.wall, now.monotonic)
+                said.facts += [] if card is None else [Fact(channel, card, retained)]
             elif channel == "report":
                 said.facts.append(Fact(channel, document, retained))
             else:
                 self._level(channel, document, said, now, retained=retained)
         if findings.confirm is not None and not retained:
             self._read_back(findings.confirm, said, now)
+        if findings.refusal is not None and not retained:
+            said.problems.append(f"the device refuses what it was told: {findings.refusal}")
         if findings.result is not None and rule.result is not None:
             self._result(rule.result[0], findings, said)
 
@@ -184,7 +203,7 @@ class Translator:
                 self._measure = None
                 if now.monotonic <= until:
                     document = document | {"ref": ref}
-            self._derive_charging(document.get("power_w"), said, now)
+            self._tell_charging(self._charging.read(document.get("power_w"), now.monotonic), said)
         elif channel == "info":
             self._info |= document
             document = self._info
@@ -198,6 +217,7 @@ class Translator:
         if self.profile.silence_s is not None:
             self._silent_at = now.monotonic + self.profile.silence_s
         if self.profile.knows_presence and not self._online:
+            self._presence = dict.fromkeys(self._presence, True)
             self._set_online(True, said, now)
 
     def _set_online(self, online: bool, said: Said, now: Instant) -> None:
@@ -214,7 +234,7 @@ class Translator:
         for rule, payload in held.items():
             self._read(rule, payload, said, now, retained=False)
         if self._up:
-            self._send(self.profile.connect, {}, said)
+            self._send(self.profile.on_connect, {}, said)
             self._say(self._switching.returned(now.monotonic), said)
 
     def _gone(self, said: Said) -> None:
@@ -222,66 +242,14 @@ class Translator:
         self._waiting.clear()
         self._last_read.clear()
         self._switching.gone()
+        self._charging.forget()
         for name, command in self.profile.commands.items():
             if command.until == "offline" and name in self._pending:
                 said.facts.append(Fact("result", {"id": self._pending.pop(name), "status": "accepted"}))
 
-    # -------------------------------------------------------------- what is derived
-
-    def _derive_charging(self, power: Any, said: Said, now: Instant) -> None:
-        rule = self.profile.charging_from_power
-        if rule is None:
-            return
-        phases = power if isinstance(power, list) else [power]
-        known = [float(watts) for watts in phases if isinstance(watts, int | float)]
-        if not known:
-            return
-        watts = sum(known)
-        if watts >= rule.above_w:
-            self._low_since = None
-            self._set_charging(True, said)
-        elif watts > rule.below_w:
-            self._low_since = None
-        elif self._charging is None:
-            self._set_charging(False, said)
-        elif self._charging and self._low_since is None:
-            self._low_since = now.monotonic
-        elif self._charging:
-            self._end_charging(said, now)
-
-    def _end_charging(self, said: Said, now: Instant) -> None:
-        rule = self.profile.charging_from_power
-        if (
-            rule is not None
-            and self._low_since is not None
-            and now.monotonic >= self._low_since + rule.after_s
-        ):
-            self._low_since = None
-            self._set_charging(False, said)
-
-    def _set_charging(self, charging: bool, said: Said) -> None:
-        if self._charging is not charging:
-            self._charging = charging
+    def _tell_charging(self, charging: bool | None, said: Said) -> None:
+        if charging is not None:
             said.facts.append(Fact("status", {"charging": charging}))
-
-    def _card(self, document: dict[str, Any], said: Said, now: Instant, *, retained: bool) -> None:
-        """A card; where its reader tells ages, only the first message about it is a gesture."""
-        age_s = document.pop("age_s", None)
-        token = document.get("id_token")
-        if token is None:
-            return
-        if age_s is not None:
-            if not isinstance(age_s, int | float) or age_s > CARD_MAX_AGE_S:
-                return
-            shown_at = now.wall - age_s
-            known = self._cards.get(str(token))
-            self._cards[str(token)] = shown_at
-            if len(self._cards) > _MOST_CARDS:
-                self._cards.pop(next(iter(self._cards)))
-            if known is not None and shown_at - known < _SAME_CARD_S:
-                return
-            document["timestamp"] = shown_at
-        said.facts.append(Fact("card", document, retained))
 
     # -------------------------------------------------------------- what it is told
 
@@ -316,11 +284,7 @@ class Translator:
             said.facts.append(Fact("result", {"id": pending, "status": findings.result}))
 
     def _read_back(self, on: bool, said: Said, now: Instant) -> None:
-        if not on and self.profile.charging_from_power is not None:
-            self._low_since = None
-            self._set_charging(
-                False, said
-            )  # What is switched off does not charge, whatever its last reading was.
+        self._tell_charging(self._charging.switched(), said)
         self._say(self._switching.read_back(on, now.monotonic), said)
         self._tell_obeyed(said)
 
@@ -335,7 +299,7 @@ class Translator:
 
     def _send(self, sends: tuple[Send, ...], known: dict[str, Any], said: Said) -> None:
         known = {**self._parameters, **known, "seen": self._memory.seen}
-        if self.profile.keepalive is not None:
+        if self.profile.keepalive is not None and self.profile.keepalive.timer_s is not None:
             known["timer_s"] = self.profile.keepalive.timer_s
         for send in sends:
             topic = filled(send.topic, self._parameters)
@@ -353,10 +317,8 @@ class Translator:
     def deadline(self) -> float | None:
         """When `elapsed` has to be called, monotonic."""
         times = [self._last_read[rule] + rule.throttle_s for rule in self._waiting]
-        rule = self.profile.charging_from_power
-        if rule is not None and self._low_since is not None:
-            times.append(self._low_since + rule.after_s)
-        others = (self._silent_at, self._pulse_at, self._switching.deadline() if self._up else None)
+        switching = self._switching.deadline() if self._up else None
+        others = (self._silent_at, self._pulse_at, self._charging.deadline(), switching)
         times += [at for at in others if at is not None]
         return min(times, default=None)
 
@@ -371,7 +333,7 @@ class Translator:
             payload = self._waiting.pop(rule)
             self._last_read[rule] = now.monotonic
             self._read(rule, payload, said, now, retained=False)
-        self._end_charging(said, now)
+        self._tell_charging(self._charging.elapsed(now.monotonic), said)
         if self._pulse_at is not None and now.monotonic >= self._pulse_at:
             self._pulse_at = now.monotonic + PULSE_S
             said.facts.append(Fact("status", {}))

@@ -63,7 +63,10 @@ class Factor(NamedTuple):
                 return value
         if isinstance(value, bool) or not isinstance(value, int | float):
             return value
-        return value * self.numerator / self.denominator
+        try:
+            return value * self.numerator / self.denominator
+        except OverflowError:  # an integer of hundreds of digits
+            return None
 
 
 def factor(field: str, unit: str | None) -> Factor | None:
