@@ -325,7 +325,9 @@ def test_the_broker_is_reached_as_configured(loaded: Load) -> None:
     assert settings.topics().may_reply_to("nodered/x")
 
 
-@pytest.mark.parametrize("file", ["config/gateway.yaml", "config/demo.yaml", "gateway/demo/demo.yaml"])
+@pytest.mark.parametrize(
+    "file", ["config/gateway.yaml", "config/devices.yaml", "config/demo.yaml", "gateway/demo/demo.yaml"]
+)
 def test_the_shipped_configurations_can_be_used(file: str) -> None:
     """What a stranger starts from works as it is."""
     assert load(ROOT / file, NOWHERE).station_configs()
