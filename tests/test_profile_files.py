@@ -150,7 +150,7 @@ def test_what_cannot_be_known_is_warned_of(loaded: Load) -> None:
     ]
 
 
-WITHOUT_A_TIMER = {"esphome-switch", "zigbee2mqtt-plug"}
+WITHOUT_A_TIMER = {"esphome-switch", "shelly-gen1-switch", "zigbee2mqtt-plug"}
 """Their devices have none that the gateway could count on; their own texts say so."""
 
 

@@ -405,6 +405,20 @@ def test_every_off_is_said_and_a_new_epoch_says_everything_anew(made: Make) -> N
     assert ["0"] == sent(translator.setpoint(wanted(revision=5, energize=False), at(4)))
 
 
+def test_an_on_that_lay_in_the_broker_for_too_long_is_nobodys_wish(made: Make) -> None:
+    """It lasts no longer than its setpoint; an off is true whenever it comes."""
+    ask = [{"topic": "box/get", "payload": ""}]
+    translator = made(CONFIRM, commands={"measure": {"send": ask}}, on_connect=ask, **SWITCH)
+    said = [
+        translator.setpoint(wanted(valid_s=90), at(0)),
+        translator.setpoint(wanted(revision=2, energize=False), at(1)),
+        translator.command(Command(1, "measure", "c-1", 20, {}), at(2)),
+        translator.connected(at(3)),
+    ]
+
+    assert [90, None, 20, 30] == [message.expiry_s for told in said for message in told.messages]
+
+
 def test_a_payload_that_cannot_be_made_is_not_sent(made: Make) -> None:
     """It is reported with its topic."""
     setpoint = {"on": [{"topic": "box/set", "payload": "{{ 1 / (limit_a - 16) }}"}], "off": [{"topic": "x"}]}

@@ -21,6 +21,8 @@ from gateway.station.effects import Command, SetPointDocument
 PULSE_S = 240.0
 """A device that is known to be there is said to be so this often: the core gives up on silence a little later."""
 _MEASURE_S = 30.0
+_EXPIRY_S = 30
+"""Of what is neither a setpoint nor a command of ours."""
 
 
 class Instant(NamedTuple):
@@ -301,6 +303,12 @@ class Translator:
         known = {**self._parameters, **known, "seen": self._memory.seen}
         if self.profile.keepalive is not None and self.profile.keepalive.timer_s is not None:
             known["timer_s"] = self.profile.keepalive.timer_s
+        # A broker that keeps messages for a device that is away must not switch on when nobody wants it any more.
+        expiry_s = (
+            None
+            if known.get("energize") is False
+            else int(known.get("valid_s", known.get("ttl_s", _EXPIRY_S)))
+        )
         for send in sends:
             topic = filled(send.topic, self._parameters)
             try:
@@ -310,7 +318,9 @@ class Translator:
             except TemplateFailed as error:
                 said.problems.append(f"nothing was sent to {topic}: {error}")
                 continue
-            said.messages.append(Outgoing(topic, payload, send.qos, retain=False, urgent=True))
+            said.messages.append(
+                Outgoing(topic, payload, send.qos, retain=False, expiry_s=expiry_s, urgent=True)
+            )
 
     # -------------------------------------------------------------- time
 
