@@ -10,7 +10,9 @@ from msgspec import Struct
 from gateway.mqtt.fields import Fields, NotJsonError, json_of
 from gateway.mqtt.payloads_in import (
     TOKEN_TYPES,
+    ClearFaultRequest,
     DataTransferRequest,
+    FaultRequest,
     HealthRequest,
     LimitRequest,
     LinkRequest,
@@ -62,13 +64,21 @@ PAYLOADS: dict[str, type[RequestPayload]] = {
     "limit": LimitRequest,
     "operative": OperativeRequest,
     "reset": ResetRequest,
+    "fault": FaultRequest,
+    "clear_fault": ClearFaultRequest,
     "link": LinkRequest,
     "data_transfer": DataTransferRequest,
     "health": HealthRequest,
 }
 
 _FIELDS = {name: Fields(kind, secret=("id_token",)) for name, kind in PAYLOADS.items()}
-_BARE = {"start": "id_token", "limit": "limit_a", "operative": "operative", "link": "connected"}
+_BARE = {
+    "fault": "code",
+    "start": "id_token",
+    "limit": "limit_a",
+    "operative": "operative",
+    "link": "connected",
+}
 """The argument that a payload which is no object stands for."""
 _OF_THE_STATION = frozenset({"link", "reset"})
 _TOKEN_TYPES = {word.casefold(): word for word in TOKEN_TYPES}

@@ -359,6 +359,21 @@ class ResetRequest(RequestPayload, kw_only=True):
     """End what runs, boot the device and register anew; it may be empty."""
 
 
+class FaultRequest(RequestPayload, kw_only=True):
+    """Put a fault beside those of the device, for a test; also the bare code as text."""
+
+    code: Annotated[
+        Id,
+        Meta(description="An OCPP 1.6 error word where one fits, else your own.", examples=["GroundFailure"]),
+    ]
+    info: Annotated[Text | None, Meta(description="For people.")] = None
+    fault: Annotated[bool | None, Meta(description="false: a mere warning, charging goes on.")] = None
+
+
+class ClearFaultRequest(RequestPayload, kw_only=True):
+    """Take back what `fault` has put there; it may be empty."""
+
+
 class LinkRequest(RequestPayload, kw_only=True):
     """Hold the connection to the operator down, or let it come up; at 0 only."""
 

@@ -19,7 +19,18 @@ AUTHORIZE = "authorize"
 """`…/<n>/authorize/request` asks whoever decides about cards; the answer, a gesture, is `…/authorize/response`."""
 ONCE = frozenset((*GESTURES, "request", AUTHORIZE))
 """What happens once: a retained one is none."""
-ACTIONS = ("start", "stop", "unlock", "limit", "operative", "reset", "link", "data_transfer")
+ACTIONS = (
+    "start",
+    "stop",
+    "unlock",
+    "limit",
+    "operative",
+    "reset",
+    "fault",
+    "clear_fault",
+    "link",
+    "data_transfer",
+)
 """What anyone who may, may ask of a station or a connector: `…/<n>/request/<action>`."""
 BRIDGE_ACTIONS = ("health",)
 

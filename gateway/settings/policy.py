@@ -16,7 +16,10 @@ AfterTxProfile = Literal["tx_default", "nothing"]
 TokenType = Literal[
     "Central", "eMAID", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "NoAuthorization"
 ]
-Request = Literal["start", "stop", "unlock", "limit", "operative", "reset", "link", "data_transfer", "health"]
+Request = Literal[
+    "start", "stop", "unlock", "limit", "operative", "reset", "fault", "clear_fault", "link", "data_transfer",
+    "health",
+]  # fmt: skip
 
 StartPoint = Annotated[TxPoint, any_case(TxPoint)]
 _DEFAULTS = model.Policy()

@@ -109,17 +109,22 @@ def path(start: ConnectorStatus | None, goal: ConnectorStatus) -> tuple[Connecto
 def faults(connector: Connector) -> tuple[DeviceError, ...]:
     """Everything wrong with a connector, the gravest first."""
     facts = connector.record.facts
-    errors = list(facts.errors or ())
+    errors = list(told_errors(connector))
     if facts.lock_failed:
         errors.insert(0, DeviceError("ConnectorLockFailure", "the lock of the plug failed"))
     errors.sort(key=lambda error: not error.fault)
     return tuple(errors)
 
 
+def told_errors(connector: Connector) -> tuple[DeviceError, ...]:
+    """What the device says is wrong with it, and what somebody has put beside that."""
+    return (*(connector.record.facts.errors or ()), *connector.injected)
+
+
 def is_faulted(connector: Connector) -> bool:
     """Whether anything forbids charging."""
     facts = connector.record.facts
-    return bool(facts.lock_failed) or any(error.fault for error in facts.errors or ())
+    return bool(facts.lock_failed) or any(error.fault for error in told_errors(connector))
 
 
 def is_operative(state: StationState, evse: Evse, connector: Connector) -> bool:

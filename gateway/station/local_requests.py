@@ -15,7 +15,7 @@ from gateway.station import (
     vendor_messages,
 )
 from gateway.station.effects import HoldLink, Respond
-from gateway.station.model import IdToken, StopReason, TriggerReason
+from gateway.station.model import DeviceError, IdToken, StopReason, TriggerReason
 
 if TYPE_CHECKING:
     from gateway.station.events import ActionRequested
@@ -43,6 +43,7 @@ def requested(state: StationState, turn: Turn, event: ActionRequested) -> None:
 
 
 _LATER = "answered later"
+_MOST_FAULTS = 10
 _OBEYED_BY_DEVICES = frozenset({"start", "stop", "unlock", "limit", "operative", "reset"})
 
 
@@ -64,6 +65,12 @@ def _carry_out(state: StationState, turn: Turn, event: ActionRequested) -> str |
         case "operative":
             word = operation.of_connector(state, turn, event.n, operative=bool(event.arguments["operative"]))
             return None if word in {"Accepted", "Scheduled"} else word
+        case "fault":
+            return _fault(state, event)
+        case "clear_fault":
+            for connector in _connectors(state, event.n):
+                connector.injected = ()
+            return None
         case "reset":
             if state.reset is not None and not state.reset.waiting_for_idle:
                 return "a reset is under way"
@@ -136,6 +143,18 @@ def _limit(state: StationState, turn: Turn, event: ActionRequested) -> str | Non
             connector.record.limit_local_until = turn.now.wall + ttl_s
             connector.limit_local_ends = turn.now.monotonic + ttl_s
         state.save_connector(turn, connector)
+    return None
+
+
+def _fault(state: StationState, event: ActionRequested) -> str | None:
+    """As if the device had the fault too; until clear_fault, or the end of the gateway."""
+    given = event.arguments
+    error = DeviceError(
+        str(given["code"]), str(given.get("info") or ""), fault=given.get("fault") is not False
+    )
+    for connector in _connectors(state, event.n):
+        others = [one for one in connector.injected if one.code != error.code]
+        connector.injected = (*others, error)[-_MOST_FAULTS:]
     return None
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gateway.station.inventory import Telling
     from gateway.station.model import (
         ConnectorConfig,
+        DeviceError,
         Flavor,
         IdToken,
         MeterValue,
@@ -111,6 +112,7 @@ class Connector:
         "desired",
         "desired_since",
         "fresh",
+        "injected",
         "last_live",
         "limit_local_ends",
         "measure_ref",
@@ -135,6 +137,8 @@ class Connector:
         self.record = record
         self.fresh = False
         """A live status arrived since the gateway last connected to the broker."""
+        self.injected: tuple[DeviceError, ...] = ()
+        """Faults that somebody asked for on MQTT, beside those of the device; gone with the process."""
         self.offline_parts: frozenset[str] = frozenset()
         self.away_since: float | None = None
         """Monotonic; since when a part is offline or the device silent."""

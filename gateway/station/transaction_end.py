@@ -24,7 +24,7 @@ _FATAL = {
 
 def must_end(transaction: TransactionRecord, held: set[TxPoint], connector: Connector) -> bool:
     """A stop point that was reached is left (# E06), or a fault forbids to go on."""
-    if any(error.fault and error.code in _FATAL for error in connector.record.facts.errors or ()):
+    if any(error.fault and error.code in _FATAL for error in availability.told_errors(connector)):
         return True
     if transaction.cause in _ALWAYS_END or transaction.given_up:
         return True
@@ -67,7 +67,7 @@ def begin(state: StationState, turn: Turn, evse: Evse, transaction: TransactionR
     connector = state.by_n[transaction.n]
     setpoints.off(state, turn, connector)
     plugged = availability.is_plugged(evse, connector)
-    fatal = [error for error in connector.record.facts.errors or () if error.fault and error.code in _FATAL]
+    fatal = [error for error in availability.told_errors(connector) if error.fault and error.code in _FATAL]
     if transaction.cause is None:
         if fatal:
             transaction.cause, transaction.cause_trigger = (

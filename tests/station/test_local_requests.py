@@ -166,3 +166,65 @@ def test_a_limit_of_one_connector_or_all(version: str, n: int) -> None:
     assert ok(rig.request("limit", n, limit_a=10))
 
     assert [10.0, 10.0 if n == 0 else 32.0] == [rig.setpoint(1).limit_a, rig.setpoint(2).limit_a]
+
+
+@BOTH
+def test_a_fault_that_is_asked_for_acts_like_one_of_the_device(version: str) -> None:
+    """Charging stops for it, the CSMS is told, and when it is taken back all goes on."""
+    policy = Policy(allow_requests=frozenset({"fault", "clear_fault"}))
+    rig = booted(version, policy=policy)
+    rig.session()
+    assert rig.setpoint().energize
+
+    assert ok(rig.request("fault", code="HighTemperature", info="a test"))
+    assert "Faulted" == rig.status()
+    assert not rig.setpoint().energize
+    rig.facts(errors=())  # the device itself is well
+    assert "Faulted" == rig.status()
+    assert ok(rig.request("clear_fault"))
+
+    assert "Charging" == rig.status()
+    assert rig.setpoint().energize
+    told = [
+        s["status"] if version == "1.6" else s["connectorStatus"] for s in rig.payloads("StatusNotification")
+    ]
+    assert "Faulted" in told
+
+
+def test_a_warning_that_is_asked_for_stops_nothing() -> None:
+    """`fault`: false; and a grave fault ends the transaction, as from the device."""
+    policy = Policy(allow_requests=frozenset({"fault", "clear_fault"}))
+    rig = booted("1.6", policy=policy)
+    rig.session()
+
+    assert ok(rig.request("fault", code="WeakSignal", fault=False))
+    assert "Charging" == rig.status()
+    assert ok(rig.request("fault", 0, code="GroundFailure"))
+    rig.after(6)
+
+    assert ["Faulted", "Faulted"] == [rig.status(1), rig.status(2)]
+    assert rig.transaction() is None
+
+
+def test_faults_are_injected_only_where_that_is_allowed() -> None:
+    """Not by default."""
+    rig = booted("1.6")
+
+    assert not ok(rig.request("fault", code="GroundFailure"))
+    assert "Available" == rig.status()
+
+
+@BOTH
+def test_a_reset_ends_what_runs_and_registers_anew(version: str) -> None:
+    """The device is booted too, and the boot says why."""
+    rig = booted(version)
+    rig.session()
+
+    assert ok(rig.request("reset", 0))
+    rig.after(10)
+    rig.connect()
+
+    assert rig.transaction() is None
+    assert 1 == len(rig.commands("reset"))
+    assert [s for s in rig.story() if s.startswith("Boot")]
+    assert ok(rig.request("reset", 0))
