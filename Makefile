@@ -8,6 +8,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,\
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 BROKER_INSTALLED := .venv-broker/.installed
+NODE_RED := tests/node-red/node_modules/.installed
 
 # Debian keeps mosquitto where a user's PATH does not look.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
@@ -16,12 +17,12 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo run test check conformance format bench soak addon lock mosquitto clean
+.PHONY: help demo run test node-red check conformance format bench soak addon lock mosquitto clean
 
 help: ## List the targets
 	@echo "ocpp-mqtt-gateway: MQTT devices on one side, an OCPP CSMS on the other."
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
 	    printf '%-15s %s\n' "  make $$name" "$$text"; done
 
 demo: $(INSTALLED) ## Watch a card, a cable and a meter become OCPP transactions (ONCE=1: play once, check, exit)
@@ -38,8 +39,10 @@ demo: $(INSTALLED) ## Watch a card, a cable and a meter become OCPP transactions
 run: $(INSTALLED) ## Run the gateway (CONFIG=config/gateway.yaml)
 	@exec $(BIN)/ocpp-gateway run $(CONFIG)
 
-test: $(INSTALLED) mosquitto ## Run the tests (ARGS="-k card"; LONG=1 adds those that take minutes)
+test: $(INSTALLED) mosquitto $(if $(shell command -v npm),node-red) ## Run the tests (ARGS="-k card"; LONG=1 adds those that take minutes)
 	$(BIN)/python -m pytest $(if $(filter-out 0,$(LONG)),-m "long or not long") $(ARGS)
+
+node-red: $(NODE_RED) ## Install the Node-RED that the flows in config/node-red are tried with
 
 check: $(INSTALLED) ## Lint, format, types, the laws of the architecture, generated documents
 	$(BIN)/ruff check .
@@ -102,6 +105,12 @@ $(BROKER_INSTALLED): scripts/requirements-broker.lock
 	@echo "==> Installing amqtt, a broker in Python, into .venv-broker"
 	@.venv-broker/bin/python -m pip install --quiet --require-hashes -r scripts/requirements-broker.lock
 	@touch $@
+
+# Without a network the other tests run all the same; those of the flows are skipped, with a loud line.
+$(NODE_RED): tests/node-red/package-lock.json
+	@echo "==> Installing Node-RED, as pinned in tests/node-red/package-lock.json"
+	@cd tests/node-red && npm ci --no-audit --no-fund --silent && touch node_modules/.installed || \
+	    echo "==> Node-RED could not be installed: its flows are not tried."
 
 .venv-lock:
 	@PYTHON="$(PYTHON)" scripts/make-venv .venv-lock
