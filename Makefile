@@ -17,7 +17,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo run test node-red check conformance format bench soak addon lock mosquitto clean
+.PHONY: help demo run test node-red home-assistant check conformance format bench soak addon lock mosquitto clean
 
 help: ## List the targets
 	@echo "ocpp-mqtt-gateway: MQTT devices on one side, an OCPP CSMS on the other."
@@ -71,6 +71,11 @@ bench: $(INSTALLED) mosquitto ## Measure CPU per message, latency, memory per st
 
 soak: $(INSTALLED) mosquitto ## Let 200 stations live for an hour: nothing lost, doubled or leaked (ARGS="--minutes 5 --stations 50")
 	$(BIN)/python -m tests.soak $(ARGS)
+
+home-assistant: $(INSTALLED) mosquitto ## Install a Home Assistant in .venv-homeassistant, and let it find a station
+	@test -x .venv-homeassistant/bin/hass || { PYTHON="$(PYTHON)" scripts/make-venv .venv-homeassistant && \
+	    .venv-homeassistant/bin/python -m pip install --quiet -r tests/requirements-homeassistant.txt; }
+	$(BIN)/python -m pytest -m long tests/e2e/test_real_home_assistant.py
 
 addon: $(INSTALLED) ## Make the Home Assistant add-on in dist/ocpp_mqtt_gateway
 	@scripts/make-addon $(BIN)/python dist/ocpp_mqtt_gateway
