@@ -204,6 +204,7 @@ def acl(
             names,
             prefix=settings.mqtt.prefix,
             discovery_prefix=settings.home_assistant.prefix,
+            birth_topic=settings.home_assistant.birth_topic(),
             gateway_account=account,
             foreign=foreign,
         )

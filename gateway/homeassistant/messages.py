@@ -101,9 +101,10 @@ def _messages(
 ) -> list[Message]:
     id_ = id_of(topics, name)
     shared = {"availability": _places(availability), "availability_mode": "all"}
+    shown = id_ if name == BRIDGE else name  # there may be other bridges in a house
     components: dict[str, dict[str, Any]] = {}
     for entity in made:
-        slug = _NOT_A_SLUG.sub("_", f"{name}_{entity.key}".lower()).strip("_")
+        slug = _NOT_A_SLUG.sub("_", f"{shown}_{entity.key}".lower()).strip("_")
         named = (
             {"default_entity_id": f"{entity.platform}.{slug}"} if form == "device" else {"object_id": slug}
         )

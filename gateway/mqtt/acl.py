@@ -65,7 +65,8 @@ _GATEWAY = Role(
         ("write", "{p}/bridge/event"),
         ("write", "{p}/bridge/marker/+"),
         ("write", "{p}/bridge/response/#"),
-        ("write", "{ha}/#"),
+        ("readwrite", "{ha}/device/+/config"),
+        ("readwrite", "{ha}/+/+/+/config"),
         ("read", "{ha}/status"),
     ),
 )
@@ -173,16 +174,19 @@ def file_for(
     *,
     prefix: str,
     discovery_prefix: str = "homeassistant",
+    birth_topic: str | None = None,
     gateway_account: str = "gateway",
     foreign: Mapping[str, Foreign] | None = None,
 ) -> str:
     """The file for these stations alone, each with an account of its name.
 
-    `foreign`: for each station the topics of its devices that do not speak our contract. Raises AccountTaken when a
+    `birth_topic`: where Home Assistant says that it has started, if not below its prefix. `foreign`: for each
+    station the topics of its devices that do not speak our contract. Raises AccountTaken when a
     station's name is that of an account with other rights.
     """
     foreign = foreign or {}
-    heard = dict.fromkeys(topic for each in foreign.values() for topic in each.heard)
+    births = () if birth_topic in {None, f"{discovery_prefix}/status"} else (str(birth_topic),)
+    heard = dict.fromkeys(births) | dict.fromkeys(topic for each in foreign.values() for topic in each.heard)
     said = dict.fromkeys(topic for each in foreign.values() for topic in each.said)
     gateway = _GATEWAY._replace(
         account=gateway_account,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.gateway import CARD, Site
 from tests.support.home_assistant import HASS, HomeAssistant
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.support.mqtt_client import TestClient
 
 pytestmark = [
     pytest.mark.long,
@@ -19,8 +19,19 @@ pytestmark = [
         not HASS.exists(), reason="THERE IS NO HOME ASSISTANT: `make home-assistant` installs one"
     ),
 ]
+EXAMPLES = Path(__file__).parents[2] / "config" / "homeassistant"
 COMPONENTS = {"home_assistant": {"discovery": "components"}}
 """2024.3, the newest for Python 3.11, does not know the message for a whole device."""
+
+
+def entities_of(file: Path) -> set[str]:
+    """All that an example names of our station."""
+    return set(re.findall(r"\b[a-z_]+\.garage_\w+", file.read_text()))
+
+
+def about_us(home: HomeAssistant) -> list[str]:
+    """Warnings and errors that have to do with what we said."""
+    return [line for line in home.log().splitlines() if "garage" in line or "ocpp" in line]
 
 
 async def test_it_shows_a_charge_and_controls_it(tmp_path: Path) -> None:
@@ -33,7 +44,7 @@ async def test_it_shows_a_charge_and_controls_it(tmp_path: Path) -> None:
         await site.unplug()
         await home.shows("sensor.garage_1_status", "Available")
         await home.shows("binary_sensor.garage_connected", "on")
-        await home.shows("sensor.bridge_health", "ok")
+        await home.shows("sensor.ocpp_bridge_health", "ok")
 
         await site.charge(energy_wh=1000.0)
         await home.shows("sensor.garage_1_status", "Charging")
@@ -65,15 +76,84 @@ async def test_it_shows_a_charge_and_controls_it(tmp_path: Path) -> None:
         await site.ended()
         await home.shows("sensor.garage_1_status", "Finishing")
 
-        announced = {m.topic for m in site.mqtt.received("ocpp/garage/#")}
-        assert announced
-        ours = [name for name in home.states if "garage" in name or "bridge" in name]
-        assert 30 < len(ours)
+        ours = [name for name in home.states if "garage" in name or "ocpp_bridge" in name]
+        assert 35 < len(ours)
         lost = [name for name in ours if home.states[name]["state"] == "unavailable"]
         assert [] == lost
+        assert entities_of(EXAMPLES / "dashboard.yaml") <= home.states.keys()
 
         await site.running.stop()
         await home.shows("sensor.garage_1_status", "unavailable")
-        about_us = [line for line in home.log().splitlines() if "garage" in line or "ocpp" in line]
-        assert [] == about_us
+        assert [] == about_us(home)
         assert CARD not in home.log()
+
+        site.running.write(site.configuration() | {"home_assistant": {"discovery": "off"}})
+        await site.running.start()
+        await home.forgets("sensor.garage_1_status")
+        await home.forgets("sensor.ocpp_bridge_health")
+        assert [] == about_us(home)
+        wrong = {"name": "garage", "unique_id": "garage", "state_topic": "garage", "device_class": "ocpp"}
+        await site.mqtt.publish("homeassistant/sensor/wrong/config", wrong)
+        await site.mqtt.publish("homeassistant/sensor/right/config", wrong | {"device_class": "power"})
+        await home.shows("sensor.garage", "unknown")
+        assert about_us(home), "what Home Assistant says of us would not be seen"
+
+
+async def test_it_is_told_again_when_it_starts_again(tmp_path: Path) -> None:
+    """Even by a broker that keeps nothing; its own restart brings all entities back with their states."""
+    async with Site(tmp_path, "1.6", settings=COMPONENTS) as site:
+        await site.unplug()
+        async with HomeAssistant(tmp_path / "first", site.broker.port) as home:
+            await home.shows("sensor.garage_1_status", "Available")
+        async with TestClient(site.broker.port) as broker:
+            await broker.subscribe("homeassistant/#", "ocpp/garage/#")
+            await broker.next("homeassistant/sensor/ocpp_garage/1_status/config")
+            await broker.next("ocpp/garage/1/state")
+            for topic in {m.topic for m in broker.messages if m.retain}:
+                await broker.publish(topic, b"", retain=True)
+
+        async with HomeAssistant(tmp_path / "second", site.broker.port) as home:
+            await home.shows("sensor.garage_1_status", "Available")
+            await home.shows("binary_sensor.garage_connected", "on")
+            assert [] == about_us(home)
+
+
+async def test_the_example_automations_do_what_they_say(tmp_path: Path) -> None:
+    """As they are shipped, in a real Home Assistant; the grid meter is another device on MQTT."""
+    automations = yaml.safe_load((EXAMPLES / "automations.yaml").read_text())
+    grid = {"name": "Grid power", "unique_id": "grid", "state_topic": "grid", "device_class": "power"}
+    async with (
+        Site(tmp_path, "1.6", settings=COMPONENTS) as site,
+        HomeAssistant(tmp_path, site.broker.port) as home,
+    ):
+        await site.unplug()
+        await home.shows("sensor.garage_1_status", "Available")
+        unit = {"unit_of_measurement": "W", "state_class": "measurement"}
+        await site.mqtt.publish("homeassistant/sensor/grid/config", grid | unit)
+        await home.shows("sensor.grid_power", "unknown")
+        home.configure(automation=automations)
+        await home.ask("call_service", domain="automation", service="reload")
+        await site.charge(energy_wh=1000.0)
+        await site.meter(1100.0, power_w=6900.0, soc_percent=79)
+        await home.shows("sensor.garage_1_power", "6900.0")
+        await home.shows("sensor.garage_1_soc", "79.0")
+
+        told = await home.called("persistent_notification", "create")
+        assert "Card 04…C4: accepted" == told["message"]
+
+        sun = "automation.garage_charge_with_what_the_sun_leaves_over"
+        for grid_w, wanted in (
+            ("-1380", {"energize": True, "limit_a": 12.0}),
+            ("4000", {"energize": False}),  # 4.2 A: less than a vehicle can do
+            ("-690", {"energize": True, "limit_a": 11.0}),
+        ):
+            await site.mqtt.publish("grid", grid_w)
+            await home.shows("sensor.grid_power", grid_w)
+            await home.call("automation", "trigger", sun, skip_condition=False)
+            await site.setpoint(**wanted)
+
+        await site.meter(1200.0, power_w=4140.0, soc_percent=80)
+        await site.setpoint(energize=False)
+        await site.status(plugged=True, energized=False, charging=False)
+        await site.ended()
+        assert [] == about_us(home)

@@ -25,13 +25,13 @@ _STATION_TOPICS = (
     "1/setpoint", "1/command/unlock", "1/command/card_result", "0/command/reset",
     "0/state", "1/state", "1/meter/state", "1/transaction", "1/event/card", "0/event/message",
     "1/request/start", "1/request/stop", "1/request/unlock", "1/request/limit", "1/request/operative",
-    "1/request/fault", "0/request/link", "1/response/start", "1/response/limit/node-red-7",
+    "0/request/reset", "1/request/fault", "0/request/link", "1/response/start", "1/response/limit/node-red-7",
 )  # fmt: skip
 _OTHER_TOPICS = (
     "ocpp/bridge/state", "ocpp/bridge/info", "ocpp/bridge/health", "ocpp/bridge/event",
     "ocpp/bridge/marker/a1b2", "ocpp/bridge/response/health",
     "ocpp/bridge/request/health", "ocpp/bridge/request/reload",
-    "homeassistant/device/garage/config", "homeassistant/status",
+    "homeassistant/device/garage/config", "homeassistant/sensor/garage/1_power/config", "homeassistant/status",
 )  # fmt: skip
 _TOPICS = frozenset(
     {f"ocpp/{station}/{topic}" for station in ("garage", "carport") for topic in _STATION_TOPICS}
@@ -48,10 +48,12 @@ _STATES = {"0/state", "1/state", "1/meter/state", "1/transaction", "1/event/card
 _RESPONSES = {"1/response/start", "1/response/limit/node-red-7"}
 _EVERYDAY_REQUESTS = {
     "1/request/start", "1/request/stop", "1/request/unlock", "1/request/limit", "1/request/operative",
+    "0/request/reset",
 }  # fmt: skip
 _REQUESTS = _EVERYDAY_REQUESTS | {"1/request/fault", "0/request/link"}
 _BRIDGE_STATES = {"ocpp/bridge/state", "ocpp/bridge/info", "ocpp/bridge/health", "ocpp/bridge/event"}
-_DISCOVERY = {"homeassistant/device/garage/config", "homeassistant/status"}
+_ANNOUNCEMENTS = {"homeassistant/device/garage/config", "homeassistant/sensor/garage/1_power/config"}
+_DISCOVERY = _ANNOUNCEMENTS | {"homeassistant/status"}
 
 
 def _at(topics: set[str], *stations: str) -> set[str]:
@@ -66,7 +68,7 @@ _MAY_WRITE = {
     "gateway": _at(_TO_DEVICE | _STATES | _RESPONSES)
     | _BRIDGE_STATES
     | {"ocpp/bridge/response/health", "ocpp/bridge/marker/a1b2"}
-    | _DISCOVERY,
+    | _ANNOUNCEMENTS,
     "reader": _at({"0/card", "1/card", "1/availability/reader"}),
     "homeassistant": _at(_EVERYDAY_REQUESTS) | _DISCOVERY,
     "nodered": _at(_REQUESTS) | {"ocpp/bridge/request/health"},
@@ -76,7 +78,7 @@ _MAY_WRITE = {
 _MAY_READ = {
     "garage": _at(_TO_DEVICE, "garage") | {"ocpp/bridge/state"},
     "carport": _at(_TO_DEVICE, "carport") | {"ocpp/bridge/state"},
-    "gateway": _ALL | {"homeassistant/status"},
+    "gateway": _ALL | _DISCOVERY,
     "reader": _at({"1/command/card_result"}) | {"ocpp/bridge/state"},
     "homeassistant": _at(_STATES | _RESPONSES | {"0/availability", "1/availability"})
     | _BRIDGE_STATES

@@ -27,6 +27,15 @@ def test_each_station_has_an_account_and_no_other() -> None:
     ]
 
 
+def test_home_assistant_may_say_elsewhere_that_it_has_started() -> None:
+    """Its prefix and its status topic are settings there too."""
+    printed = file_for(["a"], prefix="ocpp", discovery_prefix="ha", birth_topic="home/born")
+
+    assert "topic readwrite ha/device/+/config\n" in printed
+    assert "topic read home/born\n" in printed
+    assert "home/born" not in file_for(["a"], prefix="ocpp", discovery_prefix="ha", birth_topic="ha/status")
+
+
 def test_topics_of_foreign_devices_stand_as_they_are() -> None:
     """Whatever characters they have: the gateway hears what the device says, and the other way round."""
     foreign = {"a": Foreign(("shelly/{1}/online",), ("shelly/{1}/rpc",)), "b": Foreign((), ())}

@@ -12,12 +12,15 @@ import os
 import secrets
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import websockets
 
 from tests.support.broker import free_port
 from tests.support.mqtt_client import TestClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HASS = Path(os.environ.get("HASS", Path(__file__).parents[2] / ".venv-homeassistant/bin/hass"))
 """Made by `make home-assistant`."""
@@ -35,28 +38,20 @@ class HomeAssistant:
         self._broker_port = broker_port
         self.states: dict[str, dict[str, Any]] = {}
         """Entity id → state object, as it is now."""
+        self.calls: list[dict[str, Any]] = []
+        """Services that were called, by whom ever: `domain`, `service`, `service_data`."""
         self._key, self._token = secrets.token_hex(32), secrets.token_hex(16)
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._changed = asyncio.Event()
         self._write(broker_port)
+        self.configure(automation=[])
 
     # -------------------------------------------------------------- its files
 
     def _write(self, broker_port: int) -> None:
         storage = self.directory / ".storage"
         storage.mkdir(parents=True)
-        (self.directory / "configuration.yaml").write_text(
-            json.dumps(
-                {
-                    "homeassistant": {"name": "Home", "time_zone": "UTC"},
-                    "http": {"server_host": "127.0.0.1", "server_port": self.port},
-                    "api": None,
-                    "websocket_api": None,
-                    "logger": {"default": "warning"},
-                }
-            )
-        )
         entry = {
             "entry_id": "mqtt", "version": 1, "domain": "mqtt", "title": "MQTT", "options": {}, "source": "user",
             "data": {"broker": "127.0.0.1", "port": broker_port, "discovery": True},
@@ -90,6 +85,17 @@ class HomeAssistant:
             document = {"version": version, "minor_version": 1, "key": name, "data": data}
             (storage / name).write_text(json.dumps(document))
 
+    def configure(self, **more: Any) -> None:
+        """Write its configuration.yaml, with these sections too; it reads some of them again when told to reload."""
+        ours = {
+            "homeassistant": {"name": "Home", "time_zone": "UTC"},
+            "http": {"server_host": "127.0.0.1", "server_port": self.port},
+            "api": None,
+            "websocket_api": None,
+            "logger": {"default": "warning"},
+        }
+        (self.directory / "configuration.yaml").write_text(json.dumps(ours | more))  # JSON is YAML
+
     def _signed(self) -> str:
         """The access token: a JWT."""
         now = int(time.time())
@@ -117,6 +123,7 @@ class HomeAssistant:
                 self._socket = await self._connected()
                 self._listening = asyncio.create_task(self._listen())
                 await self.ask("subscribe_events", event_type="state_changed")
+                await self.ask("subscribe_events", event_type="call_service")
                 for state in (await self.ask("get_states"))["result"]:
                     self.states[state["entity_id"]] = state
         except BaseException:
@@ -149,7 +156,9 @@ class HomeAssistant:
             said = json.loads(text)
             if said["type"] == "event":
                 data = said["event"]["data"]
-                if data["new_state"] is None:
+                if said["event"]["event_type"] == "call_service":
+                    self.calls.append(data)
+                elif data["new_state"] is None:
                     self.states.pop(data["entity_id"], None)
                 else:
                     self.states[data["entity_id"]] = data["new_state"]
@@ -174,15 +183,34 @@ class HomeAssistant:
 
     async def shows(self, entity_id: str, state: str) -> dict[str, Any]:
         """Wait until the entity has this state; the whole state object."""
+        await self._until(
+            lambda: self.states.get(entity_id, {}).get("state") == state, f"{entity_id} is not {state}"
+        )
+        return self.states[entity_id]
+
+    async def forgets(self, entity_id: str) -> None:
+        """Wait until there is no such entity."""
+        await self._until(lambda: entity_id not in self.states, f"{entity_id} is still there")
+
+    async def called(self, domain: str, service: str) -> dict[str, Any]:
+        """Wait until somebody has called a service; what was given to it."""
+
+        def found() -> list[dict[str, Any]]:
+            return [call for call in self.calls if (call["domain"], call["service"]) == (domain, service)]
+
+        await self._until(lambda: bool(found()), f"{domain}.{service} was not called")
+        data: dict[str, Any] = found()[0]["service_data"]
+        return data
+
+    async def _until(self, holds: Callable[[], bool], complaint: str) -> None:
         try:
             async with asyncio.timeout(WAIT_S):
-                while self.states.get(entity_id, {}).get("state") != state:
+                while not holds():
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
             near = {name: one["state"] for name, one in self.states.items()}
-            raise AssertionError(f"{entity_id} is not {state}; there are: {near}") from None
-        return self.states[entity_id]
+            raise AssertionError(f"{complaint}; there are: {near}; {self.log()}") from None
 
     def log(self) -> str:
         """Its warnings and errors."""
