@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, NoReturn
 
@@ -84,8 +85,10 @@ def run(file: ConfigFile = None) -> None:
     """Run the gateway until it is told to stop (SIGTERM, Ctrl-C)."""
     settings = _settings(file)
     from gateway import daemon
+    from gateway.settings import load
 
-    raise typer.Exit(asyncio.run(daemon.run(settings), debug=debugging()))
+    again = partial(load, _found(file), os.environ)
+    raise typer.Exit(asyncio.run(daemon.run(settings, again), debug=debugging()))
 
 
 @app.command()

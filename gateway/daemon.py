@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import random
 import secrets
 import signal
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from datetime import UTC
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -18,10 +16,7 @@ import structlog
 from msgspec.structs import replace
 
 from gateway import __version__, discovery
-from gateway.certificates import Desk, KeyRing
-from gateway.commits import decoded_records
 from gateway.counters import Counters
-from gateway.csms.link import Link
 from gateway.health import CommitTimes, Condition, Health, HealthPortTaken
 from gateway.logs import FrameLog, RecentLog, configure
 from gateway.mqtt import encoding
@@ -35,16 +30,18 @@ from gateway.mqtt.session import MqttClient
 from gateway.mqtt.timestamps import rfc3339
 from gateway.mqtt.topics import BRIDGE
 from gateway.reception import Reception
-from gateway.runner import Clock, Runner
+from gateway.roster import Roster, differences
+from gateway.settings import Problem, SettingsError
 from gateway.station.effects import Respond
-from gateway.station.events import BrokerConnected, BrokerLost, Stopping
+from gateway.station.events import BrokerConnected, BrokerLost
 from gateway.store import Store, StoreError, Write
 from gateway.transfers import Courier
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gateway.mqtt.arrivals import Message
+    from gateway.runner import Runner
     from gateway.settings import Settings
 
 _log = structlog.get_logger("gateway")
@@ -52,11 +49,9 @@ _DEFAULT_CLIENT_ID = "ocpp-gateway"
 _LISTEN_FIRST_S = 1.0
 """At the first connection: how long to listen for another gateway before saying anything."""
 _STOP_TIMEOUT_S = 5.0
-_LINKS_PER_S = 500
-"""At a start. All at once, thousands of stations would overrun their CSMS, and so many first words waiting at the
-same time would cost memory that never comes back: 16 KiB for each station."""
 _GC_THRESHOLD = 20_000
 """Facts and frames live for milliseconds and have no cycles: looking for those every 700 objects is waste."""
+_WORDS = ("added", "changed", "removed")
 _SHOWN = "shown"
 """The store's records of whose topics there are: station → its highest connector."""
 _SWITCH_INTERVAL_S = 0.001
@@ -70,9 +65,23 @@ class SecondGatewayError(Exception):
 class Gateway:
     """The whole gateway while it runs."""
 
-    def __init__(self, settings: Settings, store: Store, recent: RecentLog | None = None) -> None:
-        """Wire everything; nothing runs yet. `recent` is what the log remembers, for uploads."""
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        recent: RecentLog | None = None,
+        *,
+        read_again: Callable[[], Settings] | None = None,
+    ) -> None:
+        """Wire everything; nothing runs yet.
+
+        `recent` is what the log remembers, for uploads; `read_again` reads the configuration anew (SettingsError).
+        """
         self._settings = settings
+        self._read_again = read_again
+        self._reloading = asyncio.Lock()
+        self._background: set[asyncio.Task[str | None]] = set()
+        self._bindings = {station.name: list(station.bindings()) for station in settings.stations}
         self._store = store
         self.counters = Counters()
         log = settings.log
@@ -97,13 +106,20 @@ class Gateway:
         config = settings.mqtt_config(self.instance, (will.topic, will.payload, will.qos, will.retain))
         if config.client_id == _DEFAULT_CLIENT_ID:
             config = replace(config, client_id=f"{_DEFAULT_CLIENT_ID}-{self.instance}")
-        self.runners: dict[str, Runner] = {}
         self.client = MqttClient(
             config, on_message=self._arrived, on_connected=self._connected, on_disconnected=self._disconnected
         )
         self.outlet = Outlet(self.client, self.topics, time.time)
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="certificates")
-        self._keys = settings.store.path.parent / "keys"
+        self._roster = Roster(
+            settings,
+            store=store,
+            outlet=self.outlet,
+            counters=self.counters,
+            frames=self._frames,
+            courier=self._courier,
+            failed=self._part_ended,
+        )
+        self.runners = self._roster.runners
         self._gone: dict[str, list[int]] = {}
         """Stations and connectors (0: the station) that left the configuration, and what the broker keeps of them."""
         self._reception = Reception(
@@ -147,19 +163,16 @@ class Gateway:
 
     async def run(self) -> None:
         """Run until `stop`; raises what made any part of it fail."""
-        self._load()
+        self._roster.load(self._settings)
+        self._note_what_is_shown()
         if self._settings.health.port is not None:
             self.health.start(self._settings.health.host, self._settings.health.port)
-        for runner in self.runners.values():
-            runner.start()
+        self._roster.start()
         gc.set_threshold(_GC_THRESHOLD, 20, 50)
         gc.collect()
         gc.freeze()  # what is there now stays: thousands of stations need not be looked through again and again
         tasks = [asyncio.create_task(self.client.run(), name="mqtt")]
-        tasks += [
-            asyncio.create_task(_linked(runner, number / _LINKS_PER_S), name=f"link of {name}")
-            for number, (name, runner) in enumerate(self.runners.items())
-        ]
+        self._roster.connect()
         tasks.append(asyncio.create_task(self._beat(), name="heartbeat"))
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
         try:
@@ -177,39 +190,13 @@ class Gateway:
         self._failure = RuntimeError(f"The store's writer ended: {error!r}")
         self.stop()
 
+    def _part_ended(self, error: BaseException) -> None:
+        self._failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
+        self.stop()
+
     def stop(self) -> None:
         """Let `run` return after a clean end."""
         self._stop.set()
-
-    def _load(self) -> None:
-        stored = dict(self._store.load_all())
-        folded = {name.casefold(): records for name, records in stored.items()}
-        clock = Clock()
-        link = partial(Link, random=random.random)
-        for config in self._settings.station_configs():
-            link_config = self._settings.link_config(config.name)
-            keys = KeyRing(self._keys / config.name)
-            records = decoded_records(config.name, folded.get(config.name.casefold(), {}))
-            self.runners[config.name] = Runner(
-                config,
-                link_config,
-                records,
-                store=self._store,
-                outlet=self.outlet,
-                counters=self.counters,
-                frames=self._frames,
-                clock=clock,
-                certificates=Desk(keys, ca_file=link_config.ca_file, pool=self._pool),
-                courier=self._courier,
-                link=link,
-            )
-        ours = {name.casefold() for name in self.runners}
-        for name in stored:
-            if name.casefold() not in ours and name != BRIDGE:
-                _log.warning(
-                    "A station is no longer configured; what it had to tell stays in the store.", station=name
-                )
-        self._note_what_is_shown()
 
     def _note_what_is_shown(self) -> None:
         """Remember whose retained topics there are, so that they are cleared when their station or connector goes."""
@@ -241,11 +228,7 @@ class Gateway:
             self._store.submit(BRIDGE, writes, _complain_of_store)
 
     async def _shut_down(self, tasks: Sequence[asyncio.Task[object]]) -> None:
-        for runner in self.runners.values():
-            runner.take(Stopping())
-        stops = [asyncio.create_task(runner.stop()) for runner in self.runners.values()]
-        if stops:
-            await asyncio.wait(stops, timeout=_STOP_TIMEOUT_S)
+        await self._roster.stop(_STOP_TIMEOUT_S)
         farewell = [self._heartbeat("stopping", at=time.time())] if self._introduced else []
         try:
             async with asyncio.timeout(_STOP_TIMEOUT_S):
@@ -254,15 +237,83 @@ class Gateway:
                 )
         except TimeoutError:
             _log.warning("The MQTT broker did not take the farewell in time.")
-        everything = [*tasks, *stops]
-        for task in everything:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*everything, return_exceptions=True)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._courier.stop()
         await self._store.close()
         await self.health.stop()
         self._frames.close()
+
+    # -------------------------------------------------------------- another configuration
+
+    async def reload(self) -> str:
+        """Read the configuration again and exchange what differs; what was done, in a sentence.
+
+        Raises SettingsError when it cannot be used: then all stays as it is.
+        """
+        async with self._reloading:
+            if self._read_again is None:
+                raise SettingsError(
+                    "the configuration", [Problem((), "was given without a file to read it from")]
+                )
+            return await self._change_to(await asyncio.to_thread(self._read_again))
+
+    async def _change_to(self, settings: Settings) -> str:
+        found = differences(self._settings, settings)
+        configs = {config.name: config for config in settings.station_configs()}
+        former_topics = self._settings.mqtt_config(self.instance).subscriptions
+        for name in found.removed:
+            retired = await self._roster.retire(name, switch_off=True)
+            self._gone[name] = list(range(max(retired.station.state.by_n) + 1))
+            self._fleet.replace(name, (), UTC, connected=False)
+        kept = {name: getattr(self._settings, name) for name in found.needs_restart}
+        self._settings = settings.model_copy(update=kept)
+        now = self._settings.mqtt_config(self.instance).subscriptions
+        self.client.exchange(former_topics, now)
+        for name in (*found.changed, *found.added):
+            former = await self._roster.retire(name, switch_off=False) if name in found.changed else None
+            runner = self._roster.add(self._settings, configs[name], former)
+            self._take_devices(name, former)
+            if self._introduced and self.client.connected:
+                runner.take(BrokerConnected(self._epoch))
+        self._note_what_is_shown()
+        if self._introduced and self.client.connected:
+            self._tell_of_stations()
+        told = [f"{word} {', '.join(names)}" for word, names in zip(_WORDS, found[:3], strict=True) if names]
+        if found.needs_restart:
+            told.append(f"what needs a restart of the gateway: {', '.join(found.needs_restart)}")
+        sentence = "; ".join(told) or "nothing has changed"
+        _log.info("The configuration was read again.", result=sentence)
+        return sentence
+
+    def _take_devices(self, name: str, former: Runner | None) -> None:
+        """Foreign devices that are the same go on as they are."""
+        station = next(station for station in self._settings.stations if station.name == name)
+        bindings = list(station.bindings())
+        if former is not None and bindings == self._bindings.get(name):
+            return
+        self._bindings[name] = bindings
+        up = self._introduced and self.client.connected
+        self._fleet.replace(name, bindings, ZoneInfo(station.time_zone), connected=up)
+
+    def reload_soon(self) -> None:
+        """SIGHUP: what is wrong is logged, and nothing changes."""
+        task = asyncio.get_running_loop().create_task(self._reload_or_complain(), name="reload")
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _reload_or_complain(self) -> str | None:
+        """The error, if there is one."""
+        try:
+            await self.reload()
+        except SettingsError as error:
+            _log.error("The configuration cannot be used; nothing was changed.", reason=str(error))
+            return str(error)
+        except Exception as error:
+            self._part_ended(error)
+            raise
+        return None
 
     # -------------------------------------------------------------- the broker
 
@@ -283,6 +334,13 @@ class Gateway:
         for runner in self.runners.values():
             runner.take(BrokerConnected(self._epoch))
         self.outlet.send(self._heartbeat("online", at=time.time()))
+        self._tell_of_stations()
+        for name, runner in self.runners.items():
+            if runner.station.state.config.report_only:  # an earlier setpoint would still be obeyed
+                for n in runner.station.state.by_n:
+                    self.outlet.send(encoding.cleared(self.topics.setpoint(name, n)))
+
+    def _tell_of_stations(self) -> None:
         names = sorted(self.runners)
         self.outlet.send(
             encoding.info(
@@ -292,10 +350,6 @@ class Gateway:
         )
         self._clear_what_is_gone()
         self._home.connected()
-        for name, runner in self.runners.items():
-            if runner.station.state.config.report_only:  # an earlier setpoint would still be obeyed
-                for n in runner.station.state.by_n:
-                    self.outlet.send(encoding.cleared(self.topics.setpoint(name, n)))
 
     def _disconnected(self, reason: str) -> None:
         if self._listening is not None:
@@ -359,13 +413,30 @@ class Gateway:
         self._reception.arrived(message)
 
     def _bridge_asked(self, asked: BridgeAsked) -> None:
-        if asked.action == "health":
+        allowed = self._settings.gateway.allow_requests
+        if asked.action not in allowed:
+            error = f"{asked.action} is not allowed here; gateway.allow_requests names: {', '.join(sorted(allowed))}"
+            self.outlet.respond(Respond(asked.reply_to, ok=False, data={}, error=error))
+        elif asked.action == "health":
             self.outlet.respond(
                 Respond(asked.reply_to, ok=True, data=encoding.plain(self.report()), error=None)
             )
-        else:
-            error = f"{asked.action} is not allowed here"
-            self.outlet.respond(Respond(asked.reply_to, ok=False, data={}, error=error))
+        elif asked.action == "reload":
+            task = asyncio.get_running_loop().create_task(self._reload_asked(asked.reply_to), name="reload")
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+
+    async def _reload_asked(self, reply_to: int) -> str | None:
+        try:
+            result = await self.reload()
+        except SettingsError as error:
+            self.outlet.respond(Respond(reply_to, ok=False, data={}, error=str(error)))
+            return str(error)
+        except Exception as error:
+            self._part_ended(error)
+            raise
+        self.outlet.respond(Respond(reply_to, ok=True, data={"result": result}, error=None))
+        return None
 
     # -------------------------------------------------------------- health
 
@@ -428,13 +499,8 @@ def _instance(store: Store) -> str:
     return instance
 
 
-async def _linked(runner: Runner, after_s: float) -> None:
-    await asyncio.sleep(after_s)
-    await runner.run()
-
-
-async def run(settings: Settings) -> int:
-    """Run the gateway until a signal; the exit code."""
+async def run(settings: Settings, read_again: Callable[[], Settings] | None = None) -> int:
+    """Run the gateway until a signal; the exit code. `read_again`: for SIGHUP."""
     recent = RecentLog()
     configure(settings.log.level, settings.log.format, recent=recent)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
@@ -444,10 +510,12 @@ async def run(settings: Settings) -> int:
     except StoreError as error:
         _log.critical("The store cannot be opened.", reason=str(error))
         return 1
-    gateway = Gateway(settings, store, recent)
+    gateway = Gateway(settings, store, recent, read_again=read_again)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, gateway.stop)
+    if read_again is not None:
+        loop.add_signal_handler(signal.SIGHUP, gateway.reload_soon)
     try:
         await gateway.run()
     except SecondGatewayError as error:

@@ -17,6 +17,7 @@ from gateway.mqtt.payloads_in import (
     LimitRequest,
     LinkRequest,
     OperativeRequest,
+    ReloadRequest,
     RequestPayload,
     ResetRequest,
     StartRequest,
@@ -69,6 +70,7 @@ PAYLOADS: dict[str, type[RequestPayload]] = {
     "link": LinkRequest,
     "data_transfer": DataTransferRequest,
     "health": HealthRequest,
+    "reload": ReloadRequest,
 }
 
 _FIELDS = {name: Fields(kind, secret=("id_token",)) for name, kind in PAYLOADS.items()}

@@ -314,6 +314,16 @@ _CHANNELS = (
         "at will",
     ),
     _Channel(
+        "requestReload",
+        "bridge/request/reload",
+        actions.PAYLOADS["reload"],
+        "requester",
+        1,
+        False,
+        "Have the gateway read its configuration again",
+        "at will",
+    ),
+    _Channel(
         "response",
         f"{_DEVICE}/response/{{action}}",
         payloads_out.ResponsePayload,

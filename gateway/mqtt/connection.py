@@ -150,6 +150,13 @@ class Connection:
         for mid in self._unacknowledged.settle(message):
             self._wire.acknowledge(mid)
 
+    def listen(self, subscriptions: Sequence[Subscription]) -> None:
+        """Subscribe to more."""
+        idle = not self._wanted
+        self._wanted.extend(batched(subscriptions))
+        if idle and self._wanted:
+            self._wire.subscribe(self._wanted[0])
+
     def unsubscribe(self, topic: str) -> None:
         """Nobody waits for the answer."""
         self._wire.unsubscribe(topic)

@@ -355,6 +355,10 @@ class OperativeRequest(RequestPayload, kw_only=True):
     operative: Annotated[bool, Meta(description="false: out of service.")]
 
 
+class ReloadRequest(RequestPayload, kw_only=True):
+    """Read the configuration again; it may be empty."""
+
+
 class ResetRequest(RequestPayload, kw_only=True):
     """End what runs, boot the device and register anew; it may be empty."""
 

@@ -135,6 +135,14 @@ class MqttClient:
         """From the next connection on, hear these too."""
         self.config = replace(self.config, subscriptions=(*self.config.subscriptions, *more))
 
+    def exchange(self, former: Sequence[Subscription], now: Sequence[Subscription]) -> None:
+        """Hear these instead of those: what is new at once, where there is a connection."""
+        known = set(self.config.subscriptions)
+        left = [one for one in self.config.subscriptions if one not in former and one not in now]
+        self.config = replace(self.config, subscriptions=(*now, *left))
+        if self._connection is not None and self._connection.up:
+            self._connection.listen([one for one in now if one not in known])
+
     def unsubscribe(self, topic: str) -> None:
         """Hear no more of a topic, now and later: a session remembers those of an earlier configuration too."""
         if any(each.filter == topic for each in self.config.subscriptions):

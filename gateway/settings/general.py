@@ -22,6 +22,7 @@ from gateway.settings.words import (
 )
 
 Protocol = Literal["auto", "5", "3.1.1"]
+BridgeRequest = Literal["health", "reload"]
 Level = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -314,6 +315,14 @@ class Gateway(Section):
     heartbeat_interval_s: Annotated[
         int, Field(title="Time between heartbeats", description="Repeated on `bridge/state`.", ge=1, le=3600)
     ] = 30
+    allow_requests: Annotated[
+        frozenset[Annotated[BridgeRequest, any_case(get_args(BridgeRequest))]],
+        BeforeValidator(listed),
+        Field(
+            title="Requests that are obeyed",
+            description="What may be asked of the gateway itself on MQTT (`bridge/request/<action>`).",
+        ),
+    ] = frozenset({"health"})
     valid_s: Annotated[
         int,
         Field(

@@ -170,6 +170,10 @@ class BrokerConnected(Event, frozen=True):
     """The gateway's epoch that setpoints carry from now on."""
 
 
+class Retired(Event, frozen=True):
+    """The station leaves the configuration: nothing of it may stay energized."""
+
+
 class StatesWanted(Event, frozen=True):
     """Somebody new listens: what everybody may see is said again."""
 

@@ -59,6 +59,7 @@ from gateway.station.events import (
     LinkOpened,
     MeterSampled,
     Restarted,
+    Retired,
     StatesWanted,
     StatusReported,
     Stopping,
@@ -99,6 +100,7 @@ _AnyEvent = (
     | LogReported
     | MeterSampled
     | Restarted
+    | Retired
     | StatesWanted
     | StatusReported
     | Stopping
@@ -162,6 +164,17 @@ class Station:
         """What the link has to obey from its first connection on."""
         return identity.link_settings(self.state)
 
+    def inherit(self, former: Station) -> None:
+        """Know of the devices what the former self knew: they have not been away while it was exchanged."""
+        for n, known in former.state.by_n.items():
+            connector = self.state.by_n.get(n)
+            if connector is None:
+                continue
+            for name in _KNOWN_OF_DEVICES:
+                setattr(connector, name, getattr(known, name))
+        self.state.broker_up = former.state.broker_up
+        self.state.main_meter.update(former.state.main_meter)
+
     # -------------------------------------------------------------- noting
 
     def _note(self, event: _AnyEvent, turn: Turn) -> bool:
@@ -209,6 +222,11 @@ class Station:
                 self._broker_connected(event, turn)
             case BrokerLost():
                 self._broker_lost()
+            case Retired():
+                state.stopping = True
+                for connector in state.by_n.values():
+                    setpoints.off(state, turn, connector)
+                return False
             case StatesWanted():
                 views.show_again(state, turn)
             case StoreChanged():
@@ -466,6 +484,18 @@ def _situation(evse: Evse) -> tuple[object, ...]:
     return (evse.grant, transaction.id, transaction.n, transaction.plugged, transaction.ending)
 
 
+_KNOWN_OF_DEVICES = (
+    "away_since",
+    "fresh",
+    "last_live",
+    "meter",
+    "meter_at",
+    "meter_period",
+    "offline_parts",
+    "signed",
+    "vanished",
+)
+"""What a connector knows beside its records."""
 _MOST_ROUNDS = 4
 """More often than this nothing alternates between a transaction and its setpoints."""
 

@@ -51,7 +51,9 @@ class RunningGateway:
 
     async def start(self) -> None:
         """Open the store and let it run."""
-        self._gateway = Gateway(load(self.file, {}), Store.open(self.database))
+        self._gateway = Gateway(
+            load(self.file, {}), Store.open(self.database), read_again=lambda: load(self.file, {})
+        )
         self._task = asyncio.create_task(self._gateway.run(), name="gateway")
 
     async def stop(self) -> None:

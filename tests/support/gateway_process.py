@@ -36,6 +36,10 @@ class GatewayProcess:
         """How often it was started."""
         self._process: asyncio.subprocess.Process | None = None
         self._ended: asyncio.Task[int] | None = None
+        self.write(configuration)
+
+    def write(self, configuration: dict[str, Any]) -> None:
+        """What it finds when it reads its file again."""
         complete = {"store": {"path": str(self.database)}, "log": {"format": "json"}} | configuration
         self.file.write_text(json.dumps(complete, indent=1))  # JSON is YAML
 
@@ -86,7 +90,7 @@ class GatewayProcess:
 
     async def stop(self, timeout_s: float = 15.0) -> int:
         """SIGTERM; its exit code. GatewayError when it does not go, after which it is killed."""
-        self._signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         try:
             return await self.exit_code(timeout_s)
         except TimeoutError:
@@ -98,7 +102,7 @@ class GatewayProcess:
     def kill(self) -> None:
         """SIGKILL, now; await `exit_code()` before the next start. Harmless when it is not running."""
         if self.running:
-            self._signal(signal.SIGKILL)
+            self.signal(signal.SIGKILL)
 
     async def exit_code(self, timeout_s: float = 10.0) -> int:
         """Wait for its end; negative: the signal that killed it."""
@@ -130,7 +134,8 @@ class GatewayProcess:
         if self._ended is not None:
             await self.exit_code()
 
-    def _signal(self, number: signal.Signals) -> None:
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; GatewayError when it does not run."""
         if self._process is None or not self.running:
             raise GatewayError("the gateway is not running")
         self._process.send_signal(number)

@@ -72,11 +72,35 @@ class Fleet:
         self._numbers = itertools.count()
         self._timer_at: float | None = None
         for binding in bindings:
-            device = _Device(binding, zones.get(binding.station, UTC))
-            self._by_place[binding.station, binding.n].append(device)
-            self._by_station[binding.station].append(device)
+            self._add(binding, zones.get(binding.station, UTC))
+        self._tell_meters_apart()
+
+    def _add(self, binding: Binding, zone: tzinfo) -> _Device:
+        device = _Device(binding, zone)
+        self._by_place[binding.station, binding.n].append(device)
+        self._by_station[binding.station].append(device)
+        for topic in device.translator.subscriptions():
+            self._by_topic[topic].append(device)
+        return device
+
+    def replace(self, station: str, bindings: Iterable[Binding], zone: tzinfo, *, connected: bool) -> None:
+        """The devices of a station are these from now on; none: it is gone."""
+        for device in self._by_station.pop(station, []):
+            device.due = None  # its entry of the heap counts no more
+            self._by_place.pop((station, device.n), None)
             for topic in device.translator.subscriptions():
-                self._by_topic[topic].append(device)
+                left = [one for one in self._by_topic[topic] if one is not device]
+                if left:
+                    self._by_topic[topic] = left
+                else:
+                    del self._by_topic[topic]
+        added = [self._add(binding, zone) for binding in bindings]
+        self._tell_meters_apart()
+        for device in added if connected else ():
+            self._follow(device, device.translator.connected(self._now()))
+
+    def _tell_meters_apart(self) -> None:
+        """Beside a meter of its own, what a charger measures does not count."""
         for place, devices in self._by_place.items():
             metered = place[1] > 0 and any(device.profile.part == "meter" for device in devices)
             for device in devices:
