@@ -134,6 +134,7 @@ class Gateway:
         self._fleet = self.outlet.fleet = self._foreign()
         self._home = discovery.announcer(
             settings.home_assistant,
+            settings.home_assistant.form(len(settings.stations)),
             self.topics,
             store,
             self.runners,

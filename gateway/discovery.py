@@ -15,6 +15,7 @@ from gateway.store import Write
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from gateway.homeassistant.messages import Form
     from gateway.mqtt.encoding import Outgoing
     from gateway.mqtt.outlet import Outlet
     from gateway.mqtt.session import MqttClient
@@ -30,6 +31,7 @@ _KIND = "home_assistant"
 
 def announcer(
     wanted: HomeAssistant,
+    form: Form | None,
     topics: Topics,
     store: Store,
     runners: Mapping[str, Runner],
@@ -44,10 +46,10 @@ def announcer(
         store.submit(BRIDGE, [Write(_KIND, id_, devices) for id_, devices in told.items()], _complain)
 
     made = Announcer(
-        None if wanted.discovery == "off" else wanted.discovery,
+        form,
         wanted.prefix,
         topics,
-        birth_topic=wanted.birth_topic(),
+        birth_topic=None if form is None else wanted.birth_topic(),
         kept=store.load(BRIDGE).get(_KIND, {}),
         stations=Stations(
             names=lambda: list(runners),

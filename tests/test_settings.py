@@ -325,6 +325,21 @@ def test_the_broker_is_reached_as_configured(loaded: Load) -> None:
     assert settings.topics().may_reply_to("nodered/x")
 
 
+def test_a_fleet_is_not_announced_to_home_assistant_unless_asked(loaded: Load) -> None:
+    """It would be megabytes at the broker; an operator who wants that says so."""
+    text = """
+        defaults: {{csms: "ws://c"}}
+        stations: [{{name: "a{{n}}", count: {count}}}]
+        home_assistant: {{discovery: {form}}}
+    """
+    forms = [
+        loaded(text.format(count=count, form=form)).home_assistant.form(count)
+        for count, form in ((100, "auto"), (101, "auto"), (101, "device"), (1, "off"))
+    ]
+
+    assert ["device", None, "device", None] == forms
+
+
 @pytest.mark.parametrize(
     "file", ["config/gateway.yaml", "config/devices.yaml", "config/demo.yaml", "gateway/demo/demo.yaml"]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from math import inf
 from typing import NamedTuple
 
 MOST = 50_000
@@ -18,6 +19,8 @@ class Waiting(NamedTuple):
     expiry_s: int | None
     response_topic: str | None
     correlation: bytes | None
+    worthless_at: float = inf
+    """Monotonic; when its expiry is over while it still waits."""
 
 
 class Backlog:
@@ -33,8 +36,10 @@ class Backlog:
     def __len__(self) -> int:
         return sum(map(len, self._lanes))
 
-    def add(self, waiting: Waiting, *, register: bool, urgent: bool) -> bool:
+    def add(self, waiting: Waiting, now: float, *, register: bool, urgent: bool) -> bool:
         """Have a message wait; False when too much does."""
+        if waiting.expiry_s is not None:
+            waiting = waiting._replace(worthless_at=now + waiting.expiry_s)
         lane = self._lanes[0 if urgent else 1]
         if register:
             if waiting.topic in lane or len(self) < MOST:
@@ -47,11 +52,13 @@ class Backlog:
         lane[self._number] = waiting
         return True
 
-    def take(self) -> Waiting | None:
-        """The next to be sent; None when nothing waits."""
+    def take(self, now: float) -> Waiting | None:
+        """The next to be sent; None when nothing waits. What has expired meanwhile is passed over."""
         for lane in self._lanes:
-            if lane:
-                return lane.popitem(last=False)[1]
+            while lane:
+                waiting = lane.popitem(last=False)[1]
+                if now < waiting.worthless_at:
+                    return waiting
         return None
 
     def clear(self) -> None:

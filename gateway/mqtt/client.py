@@ -122,13 +122,13 @@ class Wire:
     def publish(self, message: Waiting, *, register: bool = False, urgent: bool = False) -> bool:
         """Send it, or have it wait while too much is unacknowledged; False when too much waits already."""
         if message.qos and (self._unacknowledged >= self._inflight or self._backlog):
-            return self._backlog.add(message, register=register, urgent=urgent)
+            return self._backlog.add(message, self._loop.time(), register=register, urgent=urgent)
         return self._send(message)
 
     def _send(self, message: Waiting) -> bool:
         if self._unsent_bytes > OUTGOING_BYTES_MAX:
             return False
-        topic, payload, qos, retain, expiry_s, response_topic, correlation = message
+        topic, payload, qos, retain, expiry_s, response_topic, correlation, _ = message
         properties = None
         if self._version is Version.V5 and (expiry_s, response_topic, correlation) != (None, None, None):
             properties = _publish_properties(expiry_s, response_topic, correlation)
@@ -142,7 +142,7 @@ class Wire:
     def _acknowledged(self) -> None:
         """PUBACK: there is room for another one."""
         self._unacknowledged -= 1
-        waiting = self._backlog.take()
+        waiting = self._backlog.take(self._loop.time())
         if waiting is not None:
             self._send(waiting)
         elif self._reports_drained and self._unacknowledged == 0:

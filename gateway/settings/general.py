@@ -276,18 +276,23 @@ def _discovery_prefix(prefix: str) -> str:
     return prefix
 
 
+_MOST_ANNOUNCED = 100
+"""Stations; each is some 12 kB at the broker."""
+
+
 class HomeAssistant(Section):
     """Home Assistant finds the stations by MQTT discovery."""
 
     discovery: Annotated[
-        Literal["device", "components", "off"],
-        any_case(("device", "components", "off")),
+        Literal["auto", "device", "components", "off"],
+        any_case(("auto", "device", "components", "off")),
         Field(
             title="Discovery",
             description="`device`: one message a station, for Home Assistant 2024.11 and newer; `components`: one an "
-            "entity, for older ones; `off`: none, and what was there is taken back.",
+            "entity, for older ones; `off`: none, and what was there is taken back; `auto`: `device` up to 100 "
+            "stations, else `off`, since the broker would keep megabytes that hardly anybody reads.",
         ),
-    ] = "device"
+    ] = "auto"
     prefix: Annotated[
         Text,
         AfterValidator(_discovery_prefix),
@@ -304,9 +309,15 @@ class HomeAssistant(Section):
         ),
     ] = None
 
-    def birth_topic(self) -> str | None:
-        """Where its birth message is heard; None where nobody listens."""
-        return None if self.discovery == "off" else self.status_topic or f"{self.prefix}/status"
+    def form(self, stations: int) -> Literal["device", "components"] | None:
+        """How so many stations are announced; None: not at all."""
+        if self.discovery == "auto":
+            return "device" if stations <= _MOST_ANNOUNCED else None
+        return None if self.discovery == "off" else self.discovery
+
+    def birth_topic(self) -> str:
+        """Where its birth message is heard."""
+        return self.status_topic or f"{self.prefix}/status"
 
 
 class Gateway(Section):

@@ -171,8 +171,9 @@ class Settings(BaseSettings):
         return [binding for station in self.stations for binding in station.bindings()]
 
     def _births(self) -> tuple[Subscription, ...]:
-        topic = self.home_assistant.birth_topic()
-        return () if topic is None else (Subscription(topic, 0, 0),)
+        if self.home_assistant.form(len(self.stations)) is None:
+            return ()
+        return (Subscription(self.home_assistant.birth_topic(), 0, 0),)
 
     def topics(self) -> Topics:
         """The topics below the configured prefix."""

@@ -76,6 +76,7 @@ def configuration(broker_url: str, csms_url: str, stations: int, health_port: in
     """Memory of gestures and the like is kept short, so that what is bounded reaches its bound."""
     return {
         "mqtt": {"url": broker_url},
+        "home_assistant": {"discovery": "off"},  # nobody listens to the megabytes of so many stations
         "gateway": {"heartbeat_interval_s": 10, "valid_s": 60},
         "health": {"port": health_port},
         "defaults": {

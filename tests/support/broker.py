@@ -83,6 +83,8 @@ class Broker:
         if persistence:
             config += ["persistence true", f"persistence_location {self.directory}/"]
             config += ["autosave_interval 1", "autosave_on_changes true"]
+            # Of what is given twice, mosquitto takes the last.
+            config += [line for line in lines if line.startswith("autosave")]
         config.append(f"listener {self.port} {HOST}")
         if tls:
             files = _write_certificates(self.directory)
