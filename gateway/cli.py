@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, NoReturn
 
 import typer
 
-from gateway import __version__, profile_cli
+from gateway import __version__, onboarding_cli, profile_cli
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -32,6 +32,8 @@ app = typer.Typer(
 )
 
 app.add_typer(profile_cli.app, name="profile")
+app.command()(onboarding_cli.init)
+app.command()(onboarding_cli.devices)
 
 ConfigFile = Annotated[
     Path | None,
