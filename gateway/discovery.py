@@ -15,7 +15,7 @@ from gateway.store import Write
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gateway.homeassistant.messages import Form
+    from gateway.homeassistant.told import Form
     from gateway.mqtt.encoding import Outgoing
     from gateway.mqtt.outlet import Outlet
     from gateway.mqtt.session import MqttClient

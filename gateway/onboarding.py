@@ -93,22 +93,24 @@ def proposals(heard: Iterable[str], profiles: Mapping[str, Profile]) -> list[Pro
     An example (`plain-topics`) is proposed for nobody: its topics could be anybody's.
     """
     topics = sorted(set(heard))
-    found: dict[tuple[str, tuple[tuple[str, str], ...]], set[str]] = {}
+    found: dict[tuple[str, tuple[tuple[str, str], ...]], dict[str, dict[str, str]]] = {}
     for name, profile in profiles.items():
+        optional = {key for key, parameter in profile.parameters.items() if parameter.default is not None}
         for pattern in dict.fromkeys(_pattern(rule.topic, profile.parameters) for rule in profile.rules):
             expression = re.compile(pattern)
             for topic in topics:
                 match = expression.fullmatch(topic)
-                if match is not None and match.groupdict():
-                    key = name, tuple(sorted(match.groupdict().items()))
-                    found.setdefault(key, set()).add(topic)
-    made = [
-        Proposal(
-            name, dict(parameters), tuple(sorted(of)), len({rule.topic for rule in profiles[name].rules})
-        )
-        for (name, parameters), of in found.items()
-        if len(of) >= _least(profiles[name])
-    ]
+                given = {} if match is None else match.groupdict()
+                needed = tuple(sorted((key, value) for key, value in given.items() if key not in optional))
+                if needed:
+                    chosen = {key: value for key, value in given.items() if key in optional}
+                    found.setdefault((name, needed), {})[topic] = chosen
+    made = []
+    for (name, needed), of in found.items():
+        if len(of) >= _least(profiles[name]):
+            parameters = {**dict(needed), **_chosen(profiles[name], of.values())}
+            rules = len({rule.topic for rule in profiles[name].rules})
+            made.append(Proposal(name, parameters, tuple(sorted(of)), rules))
     made.sort(key=lambda one: (-len(one.topics), one.of))
     best: list[Proposal] = []
     taken: set[str] = set()
@@ -117,6 +119,17 @@ def proposals(heard: Iterable[str], profiles: Mapping[str, Profile]) -> list[Pro
             best.append(one)
             taken |= set(one.topics)
     return sorted(best, key=lambda one: one.topics[0])
+
+
+def _chosen(profile: Profile, seen: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """What differs from the defaults, such as the number of a channel: of several the first."""
+    chosen: dict[str, str] = {}
+    for given in seen:
+        for key, value in given.items():
+            default = profile.parameters[key].default
+            if default is not None and value != default.source:
+                chosen.setdefault(key, value)
+    return chosen
 
 
 def _least(profile: Profile) -> int:
@@ -143,7 +156,7 @@ def _pattern(topic: str, parameters: Mapping[str, Parameter]) -> str:
     text = topic
     for name, parameter in parameters.items():
         default = parameter.default
-        if default is not None:
+        if default is not None and "{{" in default.source:
             plain = re.sub(r"\{\{ *(\w+) *\}\}", r"{\1}", default.source)
             text = text.replace("{" + name + "}", plain)
     parts = re.split(r"(\{\{.*?\}\}|\{\w+\})", text)
@@ -154,7 +167,9 @@ def _pattern(topic: str, parameters: Mapping[str, Parameter]) -> str:
             made.append("[^/]+")
         elif part.startswith("{"):
             name = part[1:-1]
-            made.append(f"(?P={name})" if name in seen else f"(?P<{name}>.+)")
+            constant = name in parameters and parameters[name].default is not None
+            what = "[^/]*" if constant else ".+"
+            made.append(f"(?P={name})" if name in seen else f"(?P<{name}>{what})")
             seen.add(name)
         else:
             made.append(re.escape(part))

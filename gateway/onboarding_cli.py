@@ -125,7 +125,7 @@ def devices(
     if heard is None:
         _end(f"There is no connection to {where}.", FAILED)
     profiles: dict[str, Profile] = {
-        name: found_profile(name, Path()) for name in shipped_names() if name not in {"plain-topics"}
+        name: found_profile(name, Path()) for name in shipped_names() if name != "plain-topics"
     }
     found = proposals(heard, profiles)
     stations = contract_stations(heard, prefix)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,9 +154,6 @@ async def test_devices_listens_and_proposes(tmp_path: Path) -> None:
 
 async def _run(*arguments: str) -> str:
     """The command in a process of its own: it has its own event loop."""
-    import asyncio
-    import sys
-
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway", *arguments,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
