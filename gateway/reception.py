@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from gateway.candidates import Candidates
 from gateway.mqtt import encoding
 from gateway.mqtt.actions import BridgeAsked
 from gateway.mqtt.decoded import GatewayHeard
@@ -47,8 +48,10 @@ class Reception:
         heard: Callable[[GatewayHeard], None],
         bridge_asked: Callable[[BridgeAsked], None],
         wall: Callable[[], float],
+        strangers: Candidates | None = None,
     ) -> None:
         """`runners` by the station's name; it may still grow. `wall` tells the time."""
+        self._strangers = strangers or Candidates()
         self._topics = topics
         self._runners = runners
         self._outlet = outlet
@@ -72,6 +75,7 @@ class Reception:
             self._complain(
                 "unknown_station", message.topic, (f"there is no such station; there are: {known}",)
             )
+            self._strangers.heard(address, message.payload, self._wall())
             self._outlet.acknowledge(message)
             return
         event, number = self._decoded(address, message)

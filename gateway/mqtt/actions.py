@@ -10,6 +10,7 @@ from msgspec import Struct
 from gateway.mqtt.fields import Fields, NotJsonError, json_of
 from gateway.mqtt.payloads_in import (
     TOKEN_TYPES,
+    CandidatesRequest,
     ClearFaultRequest,
     DataTransferRequest,
     FaultRequest,
@@ -21,6 +22,8 @@ from gateway.mqtt.payloads_in import (
     RequestPayload,
     ResetRequest,
     StartRequest,
+    StationAddRequest,
+    StationRemoveRequest,
     StopRequest,
     UnlockRequest,
 )
@@ -70,11 +73,16 @@ PAYLOADS: dict[str, type[RequestPayload]] = {
     "link": LinkRequest,
     "data_transfer": DataTransferRequest,
     "health": HealthRequest,
+    "candidates": CandidatesRequest,
     "reload": ReloadRequest,
+    "station_add": StationAddRequest,
+    "station_remove": StationRemoveRequest,
 }
 
 _FIELDS = {name: Fields(kind, secret=("id_token",)) for name, kind in PAYLOADS.items()}
 _BARE = {
+    "station_add": "name",
+    "station_remove": "name",
     "fault": "code",
     "start": "id_token",
     "limit": "limit_a",

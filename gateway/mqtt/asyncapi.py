@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from gateway.mqtt import actions, payloads_in, payloads_out
 from gateway.mqtt.payloads_out import EVENT_TYPES
-from gateway.mqtt.topics import ACTIONS
+from gateway.mqtt.topics import ACTIONS, BRIDGE_ACTIONS
 
 _SCHEMAS = "#/components/schemas/{name}"
 
@@ -313,15 +313,19 @@ _CHANNELS = (
         "Ask for the gateway's health",
         "at will",
     ),
-    _Channel(
-        "requestReload",
-        "bridge/request/reload",
-        actions.PAYLOADS["reload"],
-        "requester",
-        1,
-        False,
-        "Have the gateway read its configuration again",
-        "at will",
+    *(
+        _Channel(
+            "requestBridge" + action.title().replace("_", ""),
+            f"bridge/request/{action}",
+            actions.PAYLOADS[action],
+            "requester",
+            1,
+            False,
+            f"Ask the gateway for: {action}",
+            "at will",
+        )
+        for action in BRIDGE_ACTIONS
+        if action != "health"
     ),
     _Channel(
         "response",

@@ -355,6 +355,23 @@ class OperativeRequest(RequestPayload, kw_only=True):
     operative: Annotated[bool, Meta(description="false: out of service.")]
 
 
+class CandidatesRequest(RequestPayload, kw_only=True):
+    """List devices that speak this contract for stations which are not configured; it may be empty."""
+
+
+class StationAddRequest(RequestPayload, kw_only=True):
+    """Make such a device a station, by the operator's template; also the bare name as text."""
+
+    name: Annotated[Id, Meta(description="As the device's topics have it.", examples=["yard"])]
+    identity: Annotated[Id | None, Meta(description="At the CSMS. Default: the name.")] = None
+
+
+class StationRemoveRequest(RequestPayload, kw_only=True):
+    """Take back what `station_add` has added; also the bare name as text."""
+
+    name: Annotated[Id, Meta(examples=["yard"])]
+
+
 class ReloadRequest(RequestPayload, kw_only=True):
     """Read the configuration again; it may be empty."""
 

@@ -32,7 +32,7 @@ ACTIONS = (
     "data_transfer",
 )
 """What anyone who may, may ask of a station or a connector: `…/<n>/request/<action>`."""
-BRIDGE_ACTIONS = ("health", "reload")
+BRIDGE_ACTIONS = ("health", "candidates", "reload", "station_add", "station_remove")
 
 _LEVELS = frozenset((*FACTS, *GESTURES))
 _NAMED = frozenset(("availability", "request"))

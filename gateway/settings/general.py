@@ -22,7 +22,7 @@ from gateway.settings.words import (
 )
 
 Protocol = Literal["auto", "5", "3.1.1"]
-BridgeRequest = Literal["health", "reload"]
+BridgeRequest = Literal["health", "candidates", "reload", "station_add", "station_remove"]
 Level = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -333,7 +333,15 @@ class Gateway(Section):
             title="Requests that are obeyed",
             description="What may be asked of the gateway itself on MQTT (`bridge/request/<action>`).",
         ),
-    ] = frozenset({"health"})
+    ] = frozenset({"health", "candidates"})
+    station_template: Annotated[
+        dict[str, Any],
+        Field(
+            title="What added stations are like",
+            description="Keys of a station, for those that `bridge/request/station_add` adds; `defaults` hold too.",
+            examples=[{"csms": "main"}],
+        ),
+    ] = Field(default_factory=dict)
     valid_s: Annotated[
         int,
         Field(

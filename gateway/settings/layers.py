@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -46,6 +46,18 @@ class Layers:
         self._variables = before | dict.fromkeys(
             self._variables.keys() - before.keys(), f"secret file {file}"
         )
+
+    def add_stations(self, added: Sequence[Mapping[str, Any]]) -> None:
+        """Put stations below those of the tree, by the template of `gateway`; the tree's own of a name wins."""
+        template = _mapping(_mapping(self.tree.get("gateway")).get("station_template"))
+        known = {name.casefold() for name in self._station_names()}
+        own = [{**template, **one} for one in added if one["name"].casefold() not in known]
+        stations = self.tree.get("stations", [])
+        if isinstance(stations, list):
+            self.tree = self.tree | {"stations": [*stations, *own]}
+        elif isinstance(stations, dict):
+            named = {one.pop("name"): one for one in own}
+            self.tree = self.tree | {"stations": {**stations, **named}}
 
     def secret_names(self) -> dict[str, Path]:
         """The names that secret files may have, in lower case, and what each is the password of."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from msgspec.structs import replace
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
@@ -198,9 +198,10 @@ class Settings(BaseSettings):
         )
 
 
-def load(path: FilePath, environ: Mapping[str, str]) -> Settings:
+def load(path: FilePath, environ: Mapping[str, str], added: Sequence[Mapping[str, Any]] = ()) -> Settings:
     """Read and judge a configuration: the file, over it the directory of secrets, over that the environment.
 
+    `added` are stations that were taken in while the gateway ran, by the template of `gateway`.
     Raises SettingsError with everything that is wrong.
     """
     document = Document(path)
@@ -212,6 +213,7 @@ def load(path: FilePath, environ: Mapping[str, str]) -> Settings:
         layers.lay_secret(where, secret, file)
     laid, wrong = from_environment(environ, Settings)
     layers.lay(laid)
+    layers.add_stations(added)
     tree = at_base(layers.merged(), path.parent)
     problems += wrong
     problems += layers.problems

@@ -126,6 +126,61 @@ async def test_reload_is_not_allowed_by_default(tmp_path: Path) -> None:
         assert "allow_requests" in answer["error"]
 
 
+TAKES_IN = {
+    "gateway": {"allow_requests": ["health", "candidates", "station_add", "station_remove"]},
+}
+
+
+async def ask(site: Site, action: str, payload: object = "") -> dict[str, Any]:
+    document = {"name": payload} if payload else {}
+    await site.mqtt.publish(f"ocpp/bridge/request/{action}", {"id": action, **document})
+    return await site.view(f"bridge/response/{action}", id=action)
+
+
+async def test_a_device_that_introduces_itself_is_taken_in(tmp_path: Path) -> None:
+    """It is listed, becomes a station by the template, outlives a restart, and can be taken back."""
+    async with Site(tmp_path, "1.6", settings=TAKES_IN) as site:
+        template = {"csms": site.configuration()["stations"][0]["csms"], "vendor": "ACME"}
+        document = site.configuration()
+        document["gateway"] |= {"station_template": template}
+        site.running.write(document)
+        await site.restart()
+        info = {"contract": 1, "vendor": "Box Inc.", "serial": "7", "connectors": [{"n": 1}, {"n": 2}]}
+        await site.mqtt.publish("ocpp/yard/0/info", info, retain=True)
+        await site.complaint("unknown_station")
+        listed = (await ask(site, "candidates"))["data"]["candidates"]
+        answer = await ask(site, "station_add", "yard")
+        boot = await (await site.csms.station("yard")).expect("BootNotification")
+        await site.view("yard/2/state")
+        again = await ask(site, "candidates")
+        await site.restart()
+        assert ["garage", "yard"] == (await site.view("bridge/info"))["stations"]
+        removed = await ask(site, "station_remove", "yard")
+        not_ours = await ask(site, "station_remove", "garage")
+
+        (one,) = listed
+        assert ("yard", "Box Inc.", "7", 2) == (one["name"], one["vendor"], one["serial"], one["connectors"])
+        assert "added yard" == answer["data"]["result"]
+        assert "ACME" == boot.payload["chargePointVendor"]
+        assert [] == again["data"]["candidates"]
+        assert "removed yard" == removed["data"]["result"]
+        assert "was not added by a request" in not_ours["error"]
+
+
+async def test_who_cannot_be_a_station_is_not_taken_in(tmp_path: Path) -> None:
+    """The answer says why, and nothing is kept of it."""
+    async with Site(tmp_path, "1.6", settings=TAKES_IN) as site:
+        taken = await ask(site, "station_add", "garage")
+        odd = await ask(site, "station_add", "not a name")
+        without = await ask(site, "station_add", "yard")
+        await site.restart()
+
+        assert ["error"] * 3 == [answer["status"] for answer in (taken, odd, without)]
+        assert "not a name" in odd["error"]
+        assert "csms" in without["error"]
+        assert ["garage"] == (await site.view("bridge/info"))["stations"]
+
+
 async def test_sighup_reads_the_configuration_again(tmp_path: Path) -> None:
     """As every daemon does; a mistake is logged, and the process goes on."""
     async with Broker(tmp_path) as broker, Csms(versions=["ocpp1.6"]) as csms:

@@ -8,15 +8,15 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any, Self
 
-from gateway.daemon import Gateway
-from gateway.settings import load
+from gateway.daemon import Gateway, with_added
+from gateway.settings import Settings, load
 from gateway.store import Store
 from tests.support.broker import Broker
 from tests.support.csms import Csms
 from tests.support.mqtt_client import Received, TestClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -51,9 +51,13 @@ class RunningGateway:
 
     async def start(self) -> None:
         """Open the store and let it run."""
-        self._gateway = Gateway(
-            load(self.file, {}), Store.open(self.database), read_again=lambda: load(self.file, {})
-        )
+
+        def read_again(added: Sequence[Mapping[str, Any]]) -> Settings:
+            return load(self.file, {}, added)
+
+        store = Store.open(self.database)
+        settings = with_added(load(self.file, {}), store, read_again)
+        self._gateway = Gateway(settings, store, read_again=read_again)
         self._task = asyncio.create_task(self._gateway.run(), name="gateway")
 
     async def stop(self) -> None:
