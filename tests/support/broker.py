@@ -36,7 +36,7 @@ class Broker:
     `with Broker(tmp_path) as broker:` and `async with …` both work; each method blocks, for milliseconds.
 
     - `persistence`: messages and sessions survive `stop()` and, saved on each change, mostly a `kill()`.
-    - `users`: name → password; given, anonymous clients are refused.
+    - `users`: name → password; given, anonymous clients are refused, unless `anonymous`.
     - `acl`: lines of an ACL file (`user x`, `topic write ocpp/…`).
     - `tls`: the listener speaks TLS; its certificate for 127.0.0.1 and localhost is verified by `ca_file`.
     - `websockets`: a second listener on `websocket_port`.
@@ -49,6 +49,7 @@ class Broker:
         *,
         persistence: bool = False,
         users: Mapping[str, str] | None = None,
+        anonymous: bool = False,
         acl: Sequence[str] = (),
         tls: bool = False,
         websockets: bool = False,
@@ -72,7 +73,7 @@ class Broker:
             "log_type all",
             "per_listener_settings false",
         ]
-        config += ["allow_anonymous false" if users is not None else "allow_anonymous true"]
+        config += [f"allow_anonymous {'true' if anonymous or users is None else 'false'}"]
         if users is not None:
             config.append(f"password_file {self._password_file(users)}")
         if acl:

@@ -147,13 +147,18 @@ class TestClient:
                 await self.disconnected.wait()
         await self._end_keep_alive()
 
-    async def subscribe(self, *topic_filters: str, qos: int = 1, retain_handling: int = 0) -> list[int]:
+    async def subscribe(
+        self, *topic_filters: str, qos: int = 1, retain_handling: int = 0, as_published: bool = False
+    ) -> list[int]:
         """Subscribe, wait for SUBACK and return its codes; a refusal (≥ 128) raises `PermissionError`.
 
-        `Received.retain` is true for the stored copy delivered on subscribing, never for a live message.
+        `Received.retain` is true for the stored copy delivered on subscribing, never for a live message; `as_published`
+        (MQTT 5): also for a live one that was published retained.
         """
         if self.protocol == MQTTProtocolVersion.MQTTv5:
-            options = SubscribeOptions(qos=qos, retainHandling=retain_handling)
+            options = SubscribeOptions(
+                qos=qos, retainHandling=retain_handling, retainAsPublished=as_published
+            )
             result, mid = self.paho.subscribe([(name, options) for name in topic_filters])
         else:
             result, mid = self.paho.subscribe([(name, qos) for name in topic_filters])
