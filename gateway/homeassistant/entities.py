@@ -91,9 +91,9 @@ def of_station(topics: Topics, config: StationConfig) -> Iterator[Entity]:
         | {"value_template": _plain("queued"), "state_class": "measurement", "icon": "mdi:tray-full"},
         always,
     )
-    yield _events(topics, config.name, 0, "message", "Message", always)
+    yield _events(topics.event(config.name, 0, "message"), "message_event", "Message", always)
     if len(config.connectors) > 1:
-        yield _events(topics, config.name, 0, "card", "Card at the station")
+        yield _events(topics.event(config.name, 0, "card"), "card_event", "Card at the station")
     if config.report_only:
         return
     if "operative" in config.policy.allow_requests:
@@ -183,7 +183,9 @@ def _of_connector(topics: Topics, config: StationConfig, connector: ConnectorCon
         icon="mdi:card-account-details-outline",
     )  # fmt: skip
     for kind, name in (("card", "Card"), ("transaction", "Transaction event")):
-        yield _events(topics, config.name, n, kind, named(name if not several else name.lower()), available)
+        # where there is one connector, the station's reader is its own
+        topic = topics.event(config.name, n, kind) if several else topics.events(config.name, kind)
+        yield _events(topic, f"{n}_{kind}_event", named(name if not several else name.lower()), available)
 
     if config.report_only:
         return
@@ -287,12 +289,6 @@ def _button(
     return Entity(f"{n}_{action}" if n else action, "button", name, asked | options, available)
 
 
-def _events(
-    topics: Topics, station: str, n: int, kind: str, name: str, available: Availability = ()
-) -> Entity:
-    options = {
-        "state_topic": topics.event(station, n, kind),
-        "event_types": list(EVENT_TYPES[kind]),
-        "qos": 1,
-    }
-    return Entity(f"{n}_{kind}_event" if n else f"{kind}_event", "event", name, options, available)
+def _events(topic: str, key: str, name: str, available: Availability = ()) -> Entity:
+    options = {"state_topic": topic, "event_types": list(EVENT_TYPES[topic.rpartition("/")[2]]), "qos": 1}
+    return Entity(key, "event", name, options, available)

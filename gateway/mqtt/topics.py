@@ -162,6 +162,10 @@ class Topics:
     def event(self, station: str, n: int, kind: str) -> str:
         return f"{self.prefix}/{station}/{n}/event/{kind}"
 
+    def events(self, station: str, kind: str) -> str:
+        """A filter: of the station as a whole and of all its connectors."""
+        return f"{self.prefix}/{station}/+/event/{kind}"
+
     def request(self, station: str, n: int, action: str) -> str:
         """Where anyone who may, asks."""
         return f"{self.prefix}/{station}/{n}/request/{action}"

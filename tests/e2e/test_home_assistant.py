@@ -133,11 +133,13 @@ async def test_a_card_is_an_event_that_home_assistant_understands(tmp_path: Path
         await home.subscribe("homeassistant/#")
         card = (await announced(site, home))["components"]["1_card_event"]
         await site.plug()
-        await site.card(CARD)
-        event = await site.mqtt.next(card["state_topic"])
+        for n in (1, 0):
+            site.mqtt.forget()
+            await site.card(CARD, n)
+            event = await site.mqtt.next(card["state_topic"])
 
-        assert event.json()["event_type"] in card["event_types"]
-        assert not event.retain
+            assert event.json()["event_type"] in card["event_types"]
+            assert not event.retain
 
 
 async def test_a_broker_that_forgot_everything_is_told_again(tmp_path: Path) -> None:

@@ -76,6 +76,13 @@ async def test_it_shows_a_charge_and_controls_it(tmp_path: Path) -> None:
         await site.ended()
         await home.shows("sensor.garage_1_status", "Finishing")
 
+        await site.unplug()
+        await site.card("04FFFFFF", 0)
+        await home.until(
+            lambda: home.states["event.garage_1_card_event"]["state"] != card["state"],
+            "a card at the station's reader is not seen",
+        )
+
         ours = [name for name in home.states if "garage" in name or "ocpp_bridge" in name]
         assert 35 < len(ours)
         lost = [name for name in ours if home.states[name]["state"] == "unavailable"]

@@ -256,6 +256,17 @@ def test_events_name_the_closed_lists() -> None:
             assert list(payloads_out.EVENT_TYPES[kind]) == component["event_types"], key
 
 
+def test_a_card_at_the_stations_own_reader_is_seen() -> None:
+    """It is the reader of the only connector; where there are several it has an entity of its own."""
+    one, two = components(station(1)), components(station(2))
+
+    assert "ocpp/garage/+/event/card" == one["1_card_event"]["state_topic"]
+    assert "card_event" not in one
+    assert ("ocpp/garage/1/event/card", "ocpp/garage/0/event/card") == (
+        two["1_card_event"]["state_topic"], two["card_event"]["state_topic"],
+    )  # fmt: skip
+
+
 def test_only_what_is_allowed_and_possible_can_be_asked() -> None:
     """A button that always fails is worse than none."""
     few = Policy(allow_requests=frozenset({"stop"}))

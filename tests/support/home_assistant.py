@@ -183,14 +183,14 @@ class HomeAssistant:
 
     async def shows(self, entity_id: str, state: str) -> dict[str, Any]:
         """Wait until the entity has this state; the whole state object."""
-        await self._until(
+        await self.until(
             lambda: self.states.get(entity_id, {}).get("state") == state, f"{entity_id} is not {state}"
         )
         return self.states[entity_id]
 
     async def forgets(self, entity_id: str) -> None:
         """Wait until there is no such entity."""
-        await self._until(lambda: entity_id not in self.states, f"{entity_id} is still there")
+        await self.until(lambda: entity_id not in self.states, f"{entity_id} is still there")
 
     async def called(self, domain: str, service: str) -> dict[str, Any]:
         """Wait until somebody has called a service; what was given to it."""
@@ -198,11 +198,12 @@ class HomeAssistant:
         def found() -> list[dict[str, Any]]:
             return [call for call in self.calls if (call["domain"], call["service"]) == (domain, service)]
 
-        await self._until(lambda: bool(found()), f"{domain}.{service} was not called")
+        await self.until(lambda: bool(found()), f"{domain}.{service} was not called")
         data: dict[str, Any] = found()[0]["service_data"]
         return data
 
-    async def _until(self, holds: Callable[[], bool], complaint: str) -> None:
+    async def until(self, holds: Callable[[], bool], complaint: str) -> None:
+        """Wait until something holds that is looked at whenever anything changes."""
         try:
             async with asyncio.timeout(WAIT_S):
                 while not holds():
