@@ -115,10 +115,15 @@ def devices(
     prefix: Annotated[str, typer.Option("--prefix", help="Of the gateway's own topics.")] = "ocpp",
 ) -> None:
     """Listen on a broker, and propose which device profile fits what is heard. Nothing is sent to any device."""
+    from gateway.logs import configure
     from gateway.onboarding import contract_stations, proposals
     from gateway.settings.profiles import found_profile, shipped_names
 
-    password = None if password_file is None else password_file.read_text(encoding="utf-8").strip()
+    configure("warning")
+    try:
+        password = None if password_file is None else password_file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        _end(f"The password file {password_file} cannot be read: {error}.", UNUSABLE)
     where = broker or "mqtt://127.0.0.1:1883"
     typer.echo(f"Listening at {where} for {seconds:g} s …", err=True)
     heard = asyncio.run(_heard(where, username, password, seconds, prefix))
