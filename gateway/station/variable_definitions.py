@@ -46,6 +46,12 @@ MEASURANDS = (
 MEASURANDS_OF_16 = ("Temperature",)
 """2.0.1 dropped it."""
 
+MEASURANDS_OF_ONE_PHASE = (
+    *(f"Current.Import.{phase}" for phase in ("L1", "L2", "L3")),
+    *(f"Voltage.{phase}" for phase in ("L1", "L2", "L3", "L1-N", "L2-N", "L3-N")),
+)
+"""# 1.6 §9.1.16: an entry may name a phase; these can be told apart."""
+
 ID_TOKEN_TYPES = (
     "Central", "eMAID", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "NoAuthorization",
 )  # fmt: skip
@@ -63,7 +69,7 @@ def _measurands(component: str, variable: str, default: str, *, required: bool =
         type=DataType.MEMBER_LIST,
         default=default,
         values=MEASURANDS,
-        quiet_values=MEASURANDS_OF_16,
+        quiet_values=MEASURANDS_OF_16 + MEASURANDS_OF_ONE_PHASE,
         may_be_empty=True,
         required=required,
     )
@@ -277,7 +283,7 @@ def _only_16(name: str, default: str | Callable[[StationConfig], str]) -> Defini
     return number(HIDDEN, name, default, R)
 
 
-_MEASURANDS_MAX_LENGTH = str(len(MEASURANDS) + len(MEASURANDS_OF_16))
+_MEASURANDS_MAX_LENGTH = str(len(MEASURANDS + MEASURANDS_OF_16 + MEASURANDS_OF_ONE_PHASE))
 
 _PROFILES_OF_16 = (
     "Core",

@@ -105,8 +105,8 @@ def _number(definition: Definition, text: str) -> str:
 
 
 def _members(definition: Definition, members: tuple[str, ...], config: StationConfig) -> tuple[str, ...]:
-    values = allowed(definition, config) + definition.quiet_values
-    spelt = {value.casefold(): value for value in values}
+    values = allowed(definition, config)
+    spelt = {value.casefold(): value for value in values + definition.quiet_values}
     found = []
     for member in members:
         value = spelt.get(member.casefold())

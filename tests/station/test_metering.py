@@ -63,6 +63,20 @@ def test_samples_have_exactly_the_configured_measurands(version: str) -> None:
     assert ["L1-N", "L2-N", "L3-N"] == phases
 
 
+def test_one_phase_may_be_asked_for() -> None:
+    """# 1.6 §9.1.16: "where applicable, the measurand is combined with the optional phase"."""
+    rig = booted("1.6")
+    assert "Accepted" == rig.set("MeterValuesSampledData", "Voltage.L2-N,Current.Import.L1")
+    rig.session()
+
+    rig.pass_time(60)
+    rig.meter(1060, current_a=(16.0, 15.9, 15.8), voltage_v=(230.0, 231.0, 232.0))
+
+    [element] = periodic(rig)
+    told = [(v["measurand"], v["phase"], v["value"]) for v in element["sampledValue"]]
+    assert [("Voltage", "L2-N", "231"), ("Current.Import", "L1", "16")] == told
+
+
 @BOTH
 def test_a_changed_interval_holds_in_the_running_transaction(version: str) -> None:
     """# [TC_021]: MeterValueSampleInterval set and used."""

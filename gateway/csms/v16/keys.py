@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gateway.csms.v16.metering import MEASURANDS, PHASES, REGISTER
 from gateway.station.requests import VariableRef
-from gateway.station.variable_definitions import HIDDEN
+from gateway.station.variable_definitions import HIDDEN, MEASURANDS_OF_ONE_PHASE
 
 PROFILES = frozenset(
     {
@@ -67,7 +67,7 @@ _BOOLEANS = {"true": "true", "1": "true", "false": "false", "0": "false"}
 _WHOLE_NUMBER = re.compile(r"\+?0*(\d+)(?:\.0*)?", re.ASCII)
 _UNITS = {"A": "Current", "W": "Power"}
 _UNITS_GIVEN = {**{word.casefold(): unit for unit, word in _UNITS.items()}, "a": "A", "w": "W"}
-_MEASURANDS_GIVEN = {measurand.casefold(): measurand for measurand in MEASURANDS}
+_MEASURANDS_GIVEN = {name.casefold(): name for name in (*MEASURANDS, *MEASURANDS_OF_ONE_PHASE)}
 _PHASES_GIVEN = frozenset(phase.casefold() for phase in PHASES)
 
 
@@ -98,14 +98,17 @@ def _list(text: str) -> str:
 
 
 def _measurand(item: str) -> str:
-    """`Voltage.L1-N` becomes `Voltage`: a variable names whole measurands, and all phases are told."""
+    """`Voltage.L1-N` stays; where phases cannot be told apart the whole is told: `SoC.L1` becomes `SoC`."""
+    known = _MEASURANDS_GIVEN.get(item.casefold())
     whole, _, last = item.rpartition(".")
-    name = whole if last.casefold() in _PHASES_GIVEN else item
-    return _MEASURANDS_GIVEN.get(name.casefold(), name)
+    if known is not None or last.casefold() not in _PHASES_GIVEN:
+        return known or item
+    return _MEASURANDS_GIVEN.get(whole.casefold(), whole)
 
 
 def _measurands(text: str) -> str:
-    return ",".join(dict.fromkeys(map(_measurand, _items(text))))
+    found = dict.fromkeys(map(_measurand, _items(text)))
+    return ",".join(name for name in found if name.rpartition(".")[0] not in found)
 
 
 def _measurands_or_register(text: str) -> str:
