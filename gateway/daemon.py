@@ -9,14 +9,14 @@ import signal
 import sys
 import time
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-import msgspec
 import structlog
 from msgspec.structs import replace
 
 from gateway import __version__, discovery
+from gateway.additions import Additions
 from gateway.candidates import Candidates
 from gateway.counters import Counters
 from gateway.health import CommitTimes, Condition, Health, HealthPortTaken
@@ -33,20 +33,19 @@ from gateway.mqtt.timestamps import rfc3339
 from gateway.mqtt.topics import BRIDGE
 from gateway.reception import Reception
 from gateway.roster import Roster, differences
-from gateway.settings import Problem, SettingsError
+from gateway.settings import SettingsError
 from gateway.station.effects import Respond
 from gateway.station.events import BrokerConnected, BrokerLost
 from gateway.store import Store, StoreError, Write
 from gateway.transfers import Courier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
+    from gateway.additions import ReadAgain
     from gateway.mqtt.arrivals import Message
     from gateway.runner import Runner
     from gateway.settings import Settings
-
-    ReadAgain: TypeAlias = Callable[[Sequence[Mapping[str, Any]]], Settings]
 
 _log = structlog.get_logger("gateway")
 _DEFAULT_CLIENT_ID = "ocpp-gateway"
@@ -56,15 +55,10 @@ _STOP_TIMEOUT_S = 5.0
 _GC_THRESHOLD = 20_000
 """Facts and frames live for milliseconds and have no cycles: looking for those every 700 objects is waste."""
 _WORDS = ("added", "changed", "removed")
-_ADDED = "added_station"
-"""The store's records of stations that were taken in by requests: name → what was said of it."""
 _SHOWN = "shown"
 """The store's records of whose topics there are: station → its highest connector."""
 _SWITCH_INTERVAL_S = 0.001
 """The store's thread must get its turn at the interpreter although the loop is busy."""
-
-
-_NO_FILE = SettingsError("the configuration", [Problem((), "was given without a file to read it from")])
 
 
 class SecondGatewayError(Exception):
@@ -86,8 +80,8 @@ class Gateway:
 
         `recent` is what the log remembers, for uploads; `read_again` reads the configuration anew (SettingsError).
         """
-        self._settings = settings
-        self._read_again = read_again
+        self._additions = Additions(store, read_again)
+        self._settings = settings = self._additions.at_start(settings)
         self._reloading = asyncio.Lock()
         self._candidates = Candidates()
         self._background: set[asyncio.Task[str | None]] = set()
@@ -265,9 +259,7 @@ class Gateway:
         Raises SettingsError when it cannot be used: then all stays as it is.
         """
         async with self._reloading:
-            if self._read_again is None:
-                raise _NO_FILE
-            return await self._change_to(await asyncio.to_thread(self._read_again, added(self._store)))
+            return await self._change_to(await self._additions.read())
 
     async def _station_add(self, name: str, identity: str | None) -> str:
         """Take in a device that speaks our contract; it outlives restarts."""
@@ -277,31 +269,13 @@ class Gateway:
         if "connectors" not in self._settings.gateway.station_template:
             one["connectors"] = self._candidates.connectors(name)
         async with self._reloading:
-            if self._read_again is None:
-                raise _NO_FILE
-            known = added(self._store)
-            others = [other for other in known if other["name"] != name]
-            if len(others) == len(known) and any(station.name == name for station in self._settings.stations):
-                raise SettingsError("station_add", [Problem((), f"{name} stands in the configuration")])
-            settings = await asyncio.to_thread(self._read_again, [*others, one])
-            self._remember_added(name, one)
+            settings = await self._additions.add(one, self._settings)
             self._candidates.forget(name)
             return await self._change_to(settings)
 
     async def _station_remove(self, name: str) -> str:
         async with self._reloading:
-            known = added(self._store)
-            left = [other for other in known if other["name"] != name]
-            if self._read_again is None or len(left) == len(known):
-                why = f"{name} was not added by a request: it stands in the configuration, or nowhere"
-                raise SettingsError("station_remove", [Problem((), why)])
-            settings = await asyncio.to_thread(self._read_again, left)
-            self._remember_added(name, None)
-            return await self._change_to(settings)
-
-    def _remember_added(self, name: str, one: dict[str, Any] | None) -> None:
-        body = None if one is None else msgspec.json.encode(one)
-        self._store.submit(BRIDGE, [Write(_ADDED, name, body)], _complain_of_store)
+            return await self._change_to(await self._additions.remove(name))
 
     async def _change_to(self, settings: Settings) -> str:
         found = differences(self._settings, settings)
@@ -484,7 +458,7 @@ class Gateway:
                     result = await self._station_remove(name)
                 case _:
                     result = await self.reload()
-        except SettingsError as error:
+        except (SettingsError, StoreError) as error:
             self.outlet.respond(Respond(reply_to, ok=False, data={}, error=str(error)))
             return str(error)
         except Exception as error:
@@ -554,24 +528,6 @@ def _instance(store: Store) -> str:
     return instance
 
 
-def added(store: Store) -> list[dict[str, Any]]:
-    """The stations that were taken in by requests."""
-    kept = store.load(BRIDGE).get(_ADDED, {})
-    return [msgspec.json.decode(body, type=dict[str, Any]) for _, body in sorted(kept.items())]
-
-
-def with_added(settings: Settings, store: Store, read_again: ReadAgain | None) -> Settings:
-    """The configuration with the stations that were taken in by requests before."""
-    taken_in = added(store)
-    if not taken_in or read_again is None:
-        return settings
-    try:
-        return read_again(taken_in)
-    except SettingsError as error:
-        _log.error("The stations that were added by requests cannot be used.", reason=str(error))
-        return settings
-
-
 async def run(settings: Settings, read_again: ReadAgain | None = None) -> int:
     """Run the gateway until a signal; the exit code. `read_again`: for SIGHUP."""
     recent = RecentLog()
@@ -583,7 +539,7 @@ async def run(settings: Settings, read_again: ReadAgain | None = None) -> int:
     except StoreError as error:
         _log.critical("The store cannot be opened.", reason=str(error))
         return 1
-    gateway = Gateway(with_added(settings, store, read_again), store, recent, read_again=read_again)
+    gateway = Gateway(settings, store, recent, read_again=read_again)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, gateway.stop)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
+from gateway.mqtt.topics import BRIDGE
+from gateway.store import Store, Write
 from tests.support.broker import Broker
 from tests.support.csms import Csms
 from tests.support.gateway import CARD, Site
@@ -167,15 +171,50 @@ async def test_a_device_that_introduces_itself_is_taken_in(tmp_path: Path) -> No
         assert "was not added by a request" in not_ours["error"]
 
 
+async def test_two_at_once_are_both_taken_in(tmp_path: Path) -> None:
+    """The second is not judged before the first is kept."""
+    async with Site(tmp_path, "1.6", settings=TAKES_IN) as site:
+        document = site.configuration()
+        document["gateway"] |= {"station_template": {"csms": document["stations"][0]["csms"]}}
+        site.running.write(document)
+        await site.restart()
+        for name in ("east", "west"):
+            await site.mqtt.publish("ocpp/bridge/request/station_add", {"id": name, "name": name})
+        answers = [await site.view("bridge/response/station_add", id=name) for name in ("east", "west")]
+        await (await site.csms.station("west")).expect("BootNotification")
+
+        assert ["added east", "added west"] == [answer["data"]["result"] for answer in answers]
+        assert await site.view("bridge/info", stations=["east", "garage", "west"])
+
+
+async def test_an_added_station_that_the_store_spoilt_disturbs_no_other(tmp_path: Path) -> None:
+    """The log names it and says what to do."""
+    async with Site(tmp_path, "1.6", settings=TAKES_IN) as site:
+        await site.running.stop()
+        store = Store.open(site.running.database)
+        store.submit(BRIDGE, [Write("added_station", "yard", b"\x00")], lambda _error: None)
+        await store.close()
+        site.mqtt.forget()
+        with structlog.testing.capture_logs() as logs:
+            await site.running.start()
+            info = await site.view("bridge/info")
+
+        (entry,) = [entry for entry in logs if entry["log_level"] == "error"]
+        assert "yard" == entry["station"]
+        assert "add it again" in entry["event"]
+        assert ["garage"] == info["stations"]
+
+
 async def test_who_cannot_be_a_station_is_not_taken_in(tmp_path: Path) -> None:
     """The answer says why, and nothing is kept of it."""
     async with Site(tmp_path, "1.6", settings=TAKES_IN) as site:
         taken = await ask(site, "station_add", "garage")
+        same = await ask(site, "station_add", "GARAGE")
         odd = await ask(site, "station_add", "not a name")
         without = await ask(site, "station_add", "yard")
         await site.restart()
 
-        assert ["error"] * 3 == [answer["status"] for answer in (taken, odd, without)]
+        assert ["error"] * 4 == [answer["status"] for answer in (taken, same, odd, without)]
         assert "not a name" in odd["error"]
         assert "csms" in without["error"]
         assert ["garage"] == (await site.view("bridge/info"))["stations"]

@@ -8,7 +8,7 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any, Self
 
-from gateway.daemon import Gateway, with_added
+from gateway.daemon import Gateway
 from gateway.settings import Settings, load
 from gateway.store import Store
 from tests.support.broker import Broker
@@ -55,9 +55,7 @@ class RunningGateway:
         def read_again(added: Sequence[Mapping[str, Any]]) -> Settings:
             return load(self.file, {}, added)
 
-        store = Store.open(self.database)
-        settings = with_added(load(self.file, {}), store, read_again)
-        self._gateway = Gateway(settings, store, read_again=read_again)
+        self._gateway = Gateway(load(self.file, {}), Store.open(self.database), read_again=read_again)
         self._task = asyncio.create_task(self._gateway.run(), name="gateway")
 
     async def stop(self) -> None:
