@@ -90,6 +90,8 @@ _BARE = {
     "link": "connected",
 }
 """The argument that a payload which is no object stands for."""
+_BARE_TEXTS = frozenset({"id_token", "code", "name"})
+"""These need no quotes."""
 _OF_THE_STATION = frozenset({"link", "reset"})
 _TOKEN_TYPES = {word.casefold(): word for word in TOKEN_TYPES}
 
@@ -135,7 +137,7 @@ def _document(action: str, payload: bytes) -> dict[str, Any]:
     if not payload:
         return {}
     bare = _BARE.get(action)
-    if bare == "id_token" and not payload.lstrip().startswith(b"{"):
+    if bare in _BARE_TEXTS and not payload.lstrip().startswith(b"{"):
         return {bare: _text(payload)}
     document = json_of(payload)
     if isinstance(document, dict):

@@ -416,6 +416,8 @@ def test_a_result_answers_a_command() -> None:
         ("limit", b"null", {"limit_a": None, "ttl_s": None}),
         ("limit", {"limit_a": "8.5", "ttl_s": 900}, {"limit_a": 8.5, "ttl_s": 900.0}),
         ("operative", b"false", {"operative": False}),
+        ("clear_fault", b"", {}),
+        ("fault", b"GroundFailure", {"code": "GroundFailure", "info": None, "fault": None}),
         ("operative", {"operative": True}, {"operative": True}),
     ],
 )
@@ -471,8 +473,14 @@ def test_a_refused_request_still_has_its_id() -> None:
 
 
 def test_the_bridge_can_be_asked() -> None:
-    """For its health."""
+    """For its health, and for another station; the bare name will do."""
+    yard = {"name": "yard", "identity": None}
+
     assert said("ocpp/bridge/request/health", b"", reply_to=2).event == BridgeAsked("health", {}, 2)
+    assert said("ocpp/bridge/request/station_add", b"yard").event == BridgeAsked("station_add", yard, 0)
+    assert said("ocpp/bridge/request/station_remove", b'"7"').event == BridgeAsked(
+        "station_remove", {"name": "7"}, 0
+    )
 
 
 def test_hears_other_gateways() -> None:
