@@ -90,7 +90,7 @@ COMPILE := --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --n
            --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 clean: ## Remove environments, caches and build results (data and configuration stay)
-	rm -rf .venv .venv-broker .venv-lock build dist *.egg-info \
+	rm -rf .venv .venv-broker .venv-homeassistant .venv-lock tests/node-red/node_modules build dist *.egg-info \
 	    .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find gateway tests -name __pycache__ -prune -exec rm -rf {} +
 
