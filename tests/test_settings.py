@@ -780,7 +780,7 @@ def test_the_examples_of_the_document_can_be_used(tmp_path: Path) -> None:
         file.write_text(example if "stations:" in example else f"{example}\nstations: [{{name: a}}]\n")
         csms = {} if "csms:" in example else {"OCPP_GATEWAY_DEFAULTS__CSMS__URL": "ws://c"}
         assert load(file, NOWHERE | csms).station_configs()
-    assert 7 == len(examples)
+    assert 8 == len(examples)
 
 
 WORDS = (

@@ -474,7 +474,7 @@ def test_a_refused_request_still_has_its_id() -> None:
 
 def test_the_bridge_can_be_asked() -> None:
     """For its health, and for another station; the bare name will do."""
-    yard = {"name": "yard", "identity": None}
+    yard: dict[str, object] = {"name": "yard", "identity": None}
 
     assert said("ocpp/bridge/request/health", b"", reply_to=2).event == BridgeAsked("health", {}, 2)
     assert said("ocpp/bridge/request/station_add", b"yard").event == BridgeAsked("station_add", yard, 0)
