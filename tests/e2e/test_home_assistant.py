@@ -188,3 +188,23 @@ async def test_a_gateway_with_a_new_store_clears_what_the_old_one_left(tmp_path:
 
         left = await retained(site)
         assert {stranger, DEVICE.replace("garage", "yard"), DEVICE.replace("garage", "bridge")} == left.keys()
+
+
+async def test_stations_that_come_and_go_while_the_gateway_runs(tmp_path: Path) -> None:
+    """Another configuration, or a request, brings one and takes one back."""
+    allowed = {"gateway": {"allow_requests": ["reload"]}}
+    yard = DEVICE.replace("garage", "yard")
+    async with Site(tmp_path, settings=allowed) as site, TestClient(site.broker.port) as home:
+        await home.subscribe("homeassistant/#")
+        await announced(site, home)
+        before = site.configuration()
+        (garage,) = before["stations"]
+        more = {"stations": [garage, {"name": "yard", "identity": "CP2", "csms": garage["csms"]}]}
+        site.running.write(before | more)
+        await site.mqtt.publish("ocpp/bridge/request/reload", {})
+        assert ["ocpp_yard"] == (await announced(site, home, yard))["device"]["identifiers"]
+
+        site.running.write(before)
+        await site.mqtt.publish("ocpp/bridge/request/reload", {})
+        await home.next(yard, where=lambda m: not m.payload)
+        assert DEVICE in await retained(site)
