@@ -30,7 +30,7 @@ def test_list_and_show_give_a_start_for_ones_own() -> None:
     result = typed("check", "mine.yaml")
 
     assert 0 == result.exit_code
-    assert "The profile mine can be used: it reads 11 topics." in result.stdout
+    assert "The profile mine can be used: it reads 12 topics." in result.stdout
 
 
 def test_check_names_the_line_and_ends_with_2() -> None:
