@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,15 +34,17 @@ async def test_of_two_that_begin_at_the_same_moment_one_stays(tmp_path: Path) ->
         for running in both:
             await running.start()
         instances = [running.gateway.instance for running in both]
-        stays, goes = (both[0], both[1]) if instances[0] < instances[1] else (both[1], both[0])
+        ends = [asyncio.create_task(running.ended(), name=str(n)) for n, running in enumerate(both)]
+        (gone,), (there,) = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        with pytest.raises(SecondGatewayError):
+            gone.result()
+        left = instances[ends.index(there)]
         async with TestClient(broker.port) as watcher:
-            with pytest.raises(SecondGatewayError):
-                await goes.ended()
             await watcher.subscribe("ocpp/bridge/state")
-            await watcher.next(
-                where=lambda m: m.json()["state"] == "online" and m.json()["instance"] == min(instances)
-            )
-        await stays.stop()
+            await watcher.next(where=lambda m: m.json()["state"] == "online" and m.json()["instance"] == left)
+            assert not there.done()
+        there.cancel()
+        await asyncio.gather(there, return_exceptions=True)
 
 
 async def test_a_stranger_that_says_it_stops_is_corrected(tmp_path: Path) -> None:

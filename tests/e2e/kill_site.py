@@ -189,6 +189,8 @@ class Device:
         for gesture in self.truth[n].gestures:
             gesture.unplugged_at = min(gesture.unplugged_at, time.time())
         self.edge.feed(Unplugged(n))
+        last = self.truth[n].gestures[-1]  # at the end of the day it may be on its way still
+        await self.edge.until(lambda: last.verdict is not None, _PATIENCE_S)
         await self.edge.until(
             lambda: connector.setpoint is None or connector.setpoint.transaction is None, 2.0
         )
