@@ -188,7 +188,11 @@ class Broker:
             process.send_signal(signal.SIGCONT)
             process.send_signal(number)
         try:
-            process.wait(timeout_s)
+            try:
+                process.wait(timeout_s / 4)
+            except subprocess.TimeoutExpired:
+                process.send_signal(number)  # mosquitto listens a moment before it heeds signals
+                process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(timeout_s)
