@@ -55,6 +55,8 @@ _STOP_TIMEOUT_S = 5.0
 _GC_THRESHOLD = 20_000
 """Facts and frames live for milliseconds and have no cycles: looking for those every 700 objects is waste."""
 _WORDS = ("added", "changed", "removed")
+_MOST_CHANGES = 100
+"""Of the configuration, asked for and waiting for their turn."""
 _SHOWN = "shown"
 """The store's records of whose topics there are: station → its highest connector."""
 _SWITCH_INTERVAL_S = 0.001
@@ -234,6 +236,10 @@ class Gateway:
             self._store.submit(BRIDGE, writes, _complain_of_store)
 
     async def _shut_down(self, tasks: Sequence[asyncio.Task[object]]) -> None:
+        changes = list(self._background)
+        for change in changes:
+            change.cancel()
+        await asyncio.gather(*changes, return_exceptions=True)
         await self._roster.stop(_STOP_TIMEOUT_S)
         farewell = [self._heartbeat("stopping", at=time.time())] if self._introduced else []
         try:
@@ -317,6 +323,8 @@ class Gateway:
 
     def reload_soon(self) -> None:
         """SIGHUP: what is wrong is logged, and nothing changes."""
+        if len(self._background) >= _MOST_CHANGES:
+            return  # one of those reads the file as it is then
         task = asyncio.get_running_loop().create_task(self._reload_or_complain(), name="reload")
         self._background.add(task)
         task.add_done_callback(self._background.discard)
@@ -442,6 +450,9 @@ class Gateway:
         elif asked.action == "candidates":
             data: dict[str, object] = {"candidates": self._candidates.all()}
             self.outlet.respond(Respond(asked.reply_to, ok=True, data=data, error=None))
+        elif len(self._background) >= _MOST_CHANGES:
+            error = "too many changes are waiting to be made; ask again when they are answered"
+            self.outlet.respond(Respond(asked.reply_to, ok=False, data={}, error=error))
         else:
             task = asyncio.get_running_loop().create_task(self._change_asked(asked), name=asked.action)
             self._background.add(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -169,6 +170,21 @@ async def test_a_device_that_introduces_itself_is_taken_in(tmp_path: Path) -> No
         assert [] == again["data"]["candidates"]
         assert "removed yard" == removed["data"]["result"]
         assert "was not added by a request" in not_ours["error"]
+
+
+async def test_an_end_in_the_middle_of_a_reload_is_clean(tmp_path: Path) -> None:
+    """Nobody goes on changing stations of a gateway that is gone; the transaction stays for its next start."""
+    async with Site(tmp_path, "1.6", settings=ALLOWED) as site:
+        await site.charge()
+        document = site.configuration()
+        document["stations"][0]["name"] = "yard"
+        site.running.write(document)
+        site.mqtt.forget()
+        await site.mqtt.publish("ocpp/bridge/request/reload", {"id": "r"})
+        await site.setpoint(energize=False)
+        await site.running.stop()
+
+        assert [] == [task for task in asyncio.all_tasks() if task.get_name() == "reload"]
 
 
 async def test_two_at_once_are_both_taken_in(tmp_path: Path) -> None:
