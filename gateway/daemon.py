@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from gateway.mqtt.arrivals import Message
     from gateway.runner import Runner
     from gateway.settings import Settings
+    from gateway.settings.stations import Station
 
 _log = structlog.get_logger("gateway")
 _DEFAULT_CLIENT_ID = "ocpp-gateway"
@@ -286,6 +287,7 @@ class Gateway:
     async def _change_to(self, settings: Settings) -> str:
         found = differences(self._settings, settings)
         configs = {config.name: config for config in settings.station_configs()}
+        stations = {station.name: station for station in settings.stations}
         former_topics = self._settings.mqtt_config(self.instance).subscriptions
         for name in found.removed:
             retired = await self._roster.retire(name, switch_off=True)
@@ -298,7 +300,7 @@ class Gateway:
         for name in (*found.changed, *found.added):
             former = await self._roster.retire(name, switch_off=False) if name in found.changed else None
             runner = self._roster.add(self._settings, configs[name], former)
-            self._take_devices(name, former)
+            self._take_devices(stations[name], former)
             if self._introduced and self.client.connected:
                 runner.take(BrokerConnected(self._epoch))
         self._note_what_is_shown()
@@ -311,9 +313,9 @@ class Gateway:
         _log.info("The configuration was read again.", result=sentence)
         return sentence
 
-    def _take_devices(self, name: str, former: Runner | None) -> None:
+    def _take_devices(self, station: Station, former: Runner | None) -> None:
         """Foreign devices that are the same go on as they are."""
-        station = next(station for station in self._settings.stations if station.name == name)
+        name = station.name
         bindings = list(station.bindings())
         if former is not None and bindings == self._bindings.get(name):
             return

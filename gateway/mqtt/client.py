@@ -123,11 +123,9 @@ class Wire:
         """Send it, or have it wait while too much is unacknowledged; False when too much waits already."""
         if message.qos and (self._unacknowledged >= self._inflight or self._backlog):
             return self._backlog.add(message, self._loop.time(), register=register, urgent=urgent)
-        return self._send(message)
+        return self._unsent_bytes <= OUTGOING_BYTES_MAX and self._send(message)
 
     def _send(self, message: Waiting) -> bool:
-        if self._unsent_bytes > OUTGOING_BYTES_MAX:
-            return False
         topic, payload, qos, retain, expiry_s, response_topic, correlation, _ = message
         properties = None
         if self._version is Version.V5 and (expiry_s, response_topic, correlation) != (None, None, None):

@@ -138,7 +138,8 @@ class MqttClient:
     def exchange(self, former: Sequence[Subscription], now: Sequence[Subscription]) -> None:
         """Hear these instead of those: what is new at once, where there is a connection."""
         known = set(self.config.subscriptions)
-        left = [one for one in self.config.subscriptions if one not in former and one not in now]
+        replaced = {*former, *now}
+        left = [one for one in self.config.subscriptions if one not in replaced]
         self.config = replace(self.config, subscriptions=(*now, *left))
         if self._connection is not None and self._connection.up:
             self._connection.listen([one for one in now if one not in known])
